@@ -1,0 +1,178 @@
+"""Pipelines over fleets of machines, over SSH: steps are pure functions, actions are data, results are values.
+
+>>> import kxflow as kx
+>>> fleet = kx.Cluster([kx.Host("here")], connect=kx.Local())
+>>> hello = kx.command("hello", ["echo", "hello"])
+>>> outcome = kx.run(kx.pipeline("demo", kx.module("greet", kx.task("say", hello))), fleet)
+>>> str(kx.report_of(outcome).results[0].stdout)
+'hello\\n'
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+importlib.import_module("kxflow.shell")  # loaded first: later its import would replace the function of that name
+
+from kxflow.flow.actions import both, cmd, fail, on_controller, shell, skip, test, value
+from kxflow.flow.check import check
+from kxflow.flow.inputs import from_all, from_here, from_one
+from kxflow.flow.layers import Module, Pipeline, Task, module, pipeline, task
+from kxflow.flow.policy import fail_fast, keep_going, max_failures, quorum, waves
+from kxflow.flow.selectors import all_hosts, first, host, role, selector, where
+from kxflow.flow.step import Step, command, failed, step, steps
+from kxflow.values.action import Action
+from kxflow.values.cluster import Cluster
+from kxflow.values.context import HostContext, context
+from kxflow.values.errors import (
+    CompositionError,
+    InvalidError,
+    InventoryError,
+    KxflowError,
+    MergeError,
+    ProblemsError,
+    UnknownHostError,
+)
+from kxflow.values.event import OutputChunk, RunBegan, RunEnded, StepBegan, StepEnded, StepRetried, fold
+from kxflow.values.fault import Fault
+from kxflow.values.host import Become, Host, Local, Ssh, Via
+from kxflow.values.outcome import either, report_of
+from kxflow.values.output import Output
+from kxflow.values.report import Report
+from kxflow.values.result import Position, Results, Status, StepResult
+from kxflow.values.secret import Secret
+from kxflow.values.tally import Tally, Verdict
+
+if TYPE_CHECKING:
+    from kxflow.connectors.memory import MemoryConnector
+    from kxflow.edge import arun, run, serial, stream
+    from kxflow.interpreters.ports import Reply
+    from kxflow.services.record import record_run
+    from kxflow.services.store import MemoryStore, StepLog, Store
+    from kxflow.sinks.console import console
+    from kxflow.sinks.memory import memory
+    from kxflow.sinks.ndjson import ndjson, read_log
+    from kxflow.sinks.tee import tee
+
+__version__ = "0.1.0"
+
+_LATE = {
+    "MemoryConnector": "kxflow.connectors.memory",
+    "MemoryStore": "kxflow.services.store",
+    "Reply": "kxflow.interpreters.ports",
+    "StepLog": "kxflow.services.store",
+    "Store": "kxflow.services.store",
+    "arun": "kxflow.edge",
+    "console": "kxflow.sinks.console",
+    "memory": "kxflow.sinks.memory",
+    "ndjson": "kxflow.sinks.ndjson",
+    "read_log": "kxflow.sinks.ndjson",
+    "record_run": "kxflow.services.record",
+    "run": "kxflow.edge",
+    "serial": "kxflow.edge",
+    "stream": "kxflow.edge",
+    "tee": "kxflow.sinks.tee",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what costs time to import when it is first used."""
+    if name not in _LATE:
+        raise AttributeError(f"module 'kxflow' has no attribute {name!r}")
+    found = getattr(importlib.import_module(_LATE[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+__all__ = [
+    "Action",
+    "Become",
+    "Cluster",
+    "CompositionError",
+    "Fault",
+    "Host",
+    "HostContext",
+    "InvalidError",
+    "InventoryError",
+    "KxflowError",
+    "Local",
+    "MemoryConnector",
+    "MemoryStore",
+    "MergeError",
+    "Module",
+    "Output",
+    "OutputChunk",
+    "Pipeline",
+    "Position",
+    "ProblemsError",
+    "Reply",
+    "Report",
+    "Results",
+    "RunBegan",
+    "RunEnded",
+    "Secret",
+    "Ssh",
+    "Status",
+    "Step",
+    "StepBegan",
+    "StepEnded",
+    "StepLog",
+    "StepResult",
+    "StepRetried",
+    "Store",
+    "Tally",
+    "Task",
+    "UnknownHostError",
+    "Verdict",
+    "Via",
+    "__version__",
+    "all_hosts",
+    "arun",
+    "both",
+    "check",
+    "cmd",
+    "command",
+    "console",
+    "context",
+    "either",
+    "fail",
+    "fail_fast",
+    "failed",
+    "first",
+    "fold",
+    "from_all",
+    "from_here",
+    "from_one",
+    "host",
+    "keep_going",
+    "max_failures",
+    "memory",
+    "module",
+    "ndjson",
+    "on_controller",
+    "pipeline",
+    "quorum",
+    "read_log",
+    "record_run",
+    "report_of",
+    "role",
+    "run",
+    "selector",
+    "serial",
+    "shell",
+    "skip",
+    "step",
+    "steps",
+    "stream",
+    "task",
+    "tee",
+    "test",
+    "value",
+    "waves",
+    "where",
+]

@@ -1,0 +1,99 @@
+"""The pure half of doing a step: ask its conditions, build its action, and see what is decided without the host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from kxflow.flow.step import Failed, Step
+from kxflow.values.action import Action, Fail, Skip, Value, commands_of, digest, function_name
+from kxflow.values.context import HostContext
+from kxflow.values.errors import KxflowError
+from kxflow.values.fault import Fault
+from kxflow.values.result import ABSENT, Status
+
+
+@frozen(kw_only=True)
+class Decided:
+    """What came of a step without asking the host."""
+
+    status: Status
+    reason: str = ""
+    error: Fault | None = None
+    payload: Any = ABSENT
+    has_value: bool = False
+    sensitive: bool = False
+    digest: str = ""
+
+
+@frozen
+class Do:
+    """An action that the host has to perform."""
+
+    action: Action[Any]
+    digest: str
+
+    @property
+    def sensitive(self) -> bool:
+        """No output of it may be kept."""
+        return any(each.sensitive for each in commands_of(self.action))
+
+
+def raised(error: BaseException, where: str, what: str) -> Fault:
+    """The fault of a user's function that raised; no locals, no values of secrets."""
+    text = str(error) if isinstance(error, KxflowError) else f"{type(error).__name__}: {error}"
+    return Fault(
+        "raised", f"{what} raised {text[:500]}", where, "mend the function: it must give its answer, not raise"
+    )
+
+
+def decide(
+    step: Step[Any],
+    ctx: HostContext,
+    inputs: Mapping[str, Any],
+    condition_inputs: Sequence[Mapping[str, Any]] = (),
+    *,
+    layer_failed: bool = False,
+    where: str = "",
+) -> Decided | Do:
+    """What a step comes to on a host, as far as that is known without it.
+
+    Args:
+        step: The step; its rescue and retries are the caller's business.
+        ctx: The host.
+        inputs: Values of its declared inputs.
+        condition_inputs: Values of the inputs of each of its conditions, in order; none given means none declared.
+        layer_failed: What `kx.failed` answers.
+        where: Path for messages.
+    """
+    given = condition_inputs or ({},) * len(step.conditions)
+    for condition, values in zip(step.conditions, given, strict=True):
+        try:
+            holds = layer_failed if isinstance(condition.function, Failed) else condition.function(ctx, **values)
+        except Exception as error:  # noqa: BLE001 -- a user's function: whatever it raises is this step's failure
+            name = function_name(condition.function)
+            return Decided(status=Status.Failed, reason="raised", error=raised(error, where, f"when({name})"))
+        if not holds:
+            return Decided(status=Status.Skipped, reason="when")
+    try:
+        action = step.action(ctx, **inputs)
+        mark = digest(action)
+    except Exception as error:  # noqa: BLE001 -- as above
+        return Decided(status=Status.Failed, reason="raised", error=raised(error, where, f"step {step.name!r}"))
+    return known(action, mark, step, where) or Do(action, mark)
+
+
+def known(action: Action[Any], mark: str, step: Step[Any], where: str) -> Decided | None:
+    """What an action comes to that needs no host; None for all others."""
+    match action:
+        case Skip(reason):
+            return Decided(status=Status.Skipped, reason=f"skip: {reason}", digest=mark)
+        case Fail(reason):
+            fault = Fault("fail", reason, where)
+            return Decided(status=Status.Failed, reason=f"fail: {reason}", error=fault, digest=mark)
+        case Value(value):
+            return Decided(status=Status.Succeeded, payload=value, has_value=True, sensitive=step.secret, digest=mark)
+        case _:
+            return None

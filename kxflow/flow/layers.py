@@ -1,0 +1,266 @@
+"""Task, module, pipeline: frozen values that fold."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+from attrs import evolve, frozen
+
+from kxflow.flow.policy import Policy, Waves, fail_fast
+from kxflow.flow.selectors import Selector, all_hosts
+from kxflow.flow.step import Step, Steps, check_name, flatten
+from kxflow.values.action import no_truth
+from kxflow.values.cluster import Cluster
+from kxflow.values.errors import InvalidError
+
+Enabled: TypeAlias = bool | Callable[[Cluster], bool]
+
+
+@frozen(repr=False)
+class Task:
+    """Steps in order, on each selected host; hosts side by side.
+
+    Transforms apply to each of its steps.
+
+    Attributes:
+        name: Unique in its module.
+        steps: In order.
+        hosts: Which hosts.
+        concurrency: Most hosts at a time; the run's bound where None.
+        policy: When to stop; the pipeline's where None.
+        waves: Roll-out; all at once where None.
+        allow_empty: The selector may match no host.
+    """
+
+    name: str
+    steps: tuple[Step[Any], ...]
+    hosts: Selector = all_hosts
+    concurrency: int | None = None
+    policy: Policy | None = None
+    waves: Waves | None = None
+    allow_empty: bool = False
+
+    def each(self, change: Callable[[Step[Any]], Step[Any]]) -> Task:
+        """The task with every step changed."""
+        return evolve(self, steps=tuple(change(member) for member in self.steps))
+
+    def retry(self, times: int, **options: Any) -> Task:
+        """As `Step.retry`, for each of its steps."""
+        return self.each(lambda member: member.retry(times, **options))
+
+    def timeout(self, seconds: float) -> Task:
+        """As `Step.timeout`, for each of its steps."""
+        return self.each(lambda member: member.timeout(seconds))
+
+    def when(self, function: Callable[..., bool], **inputs: Any) -> Task:
+        """As `Step.when`, for each of its steps."""
+        return self.each(lambda member: member.when(function, **inputs))
+
+    def become(self, user: str = "root", **options: Any) -> Task:
+        """As `Step.become`, for each of its steps."""
+        return self.each(lambda member: member.become(user, **options))
+
+    def rescue(self, *steps: Step[Any] | Steps) -> Task:
+        """As `Step.rescue`, for each of its steps; where it has several, the rescue steps' names say which."""
+        several = len(self.steps) > 1
+
+        def attach(member: Step[Any]) -> Step[Any]:
+            own = [each.named(f"{each.name} ({member.name})") if several else each for each in flatten(steps)]
+            return member.rescue(*own)
+
+        return self.each(attach)
+
+    def ignore_errors(self) -> Task:
+        """As `Step.ignore_errors`, for each of its steps."""
+        return self.each(lambda member: member.ignore_errors())
+
+    def ignore_unreachable(self) -> Task:
+        """As `Step.ignore_unreachable`, for each of its steps."""
+        return self.each(lambda member: member.ignore_unreachable())
+
+    def sensitive(self) -> Task:
+        """As `Step.sensitive`, for each of its steps."""
+        return self.each(lambda member: member.sensitive())
+
+    def detached(self) -> Task:
+        """As `Step.detached`, for each of its steps."""
+        return self.each(lambda member: member.detached())
+
+    def on(self, sel: Selector) -> Task:
+        """As `Step.on`, for each of its steps."""
+        return self.each(lambda member: member.on(sel))
+
+    def __bool__(self) -> bool:
+        no_truth(self, "run it in a pipeline, and ask the report")
+
+    def __repr__(self) -> str:
+        return f"Task({self.name!r}, {len(self.steps)} steps, on={self.hosts})"
+
+
+@frozen(repr=False)
+class Module:
+    """Tasks in order.
+
+    Attributes:
+        name: Unique in its pipeline.
+        tasks: In order.
+        when: Whether it runs at all: a truth value, or a pure function of the cluster.
+        waves: Roll-out of all its tasks together.
+        before: Tasks to do first; where they fail, the others do not run.
+        after: Tasks that are done whenever `before` began, like `finally`.
+    """
+
+    name: str
+    tasks: tuple[Task, ...]
+    when: Enabled = True
+    waves: Waves | None = None
+    before: tuple[Task, ...] = ()
+    after: tuple[Task, ...] = ()
+
+    def __bool__(self) -> bool:
+        no_truth(self, "run it in a pipeline, and ask the report")
+
+    def __repr__(self) -> str:
+        return f"Module({self.name!r}, {len(self.tasks)} tasks)"
+
+
+@frozen(repr=False)
+class Pipeline:
+    """Modules in order: a value that is run, planned, resumed, drawn, compared.
+
+    Attributes:
+        name: First part of every path.
+        modules: In order.
+        before: Tasks to do first; where they fail, no module runs.
+        after: Tasks that are done whenever `before` began, like `finally`.
+        policy: Of its tasks that have none of their own.
+        guard: Sees the whole run; no task's own policy overrides it.
+    """
+
+    name: str
+    modules: tuple[Module, ...]
+    before: tuple[Task, ...] = ()
+    after: tuple[Task, ...] = ()
+    policy: Policy = fail_fast()  # noqa: RUF009 -- a frozen value
+    guard: Policy | None = None
+
+    def only(self, *names: str) -> Pipeline:
+        """The pipeline with just these modules (`"web"`) or tasks (`"web/join"`), in its own order; hooks stay.
+
+        Raises:
+            InvalidError: It has no such module or task.
+        """
+        found: set[str] = set()
+        kept = [piece for each in self.modules if (piece := _part(each, names, found)) is not None]
+        if missing := [name for name in names if name not in found]:
+            has = ", ".join(each.name for each in self.modules) or "none"
+            raise InvalidError(f"pipeline {self.name!r} has no module or task {missing[0]!r}", f"modules: {has}")
+        return evolve(self, modules=tuple(kept))
+
+    def __bool__(self) -> bool:
+        no_truth(self, "run it, and ask the report")
+
+    def __repr__(self) -> str:
+        return f"Pipeline({self.name!r}: {', '.join(each.name for each in self.modules) or 'no modules'})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<li><b>{html.escape(each.name)}</b><ul>{''.join(map(_task_html, each.tasks))}</ul></li>"
+            for each in self.modules
+        )
+        return f"<p><b>pipeline {html.escape(self.name)}</b></p><ul>{rows}</ul>"
+
+
+def _task_html(task: Task) -> str:
+    names = ", ".join(each.name for each in task.steps)
+    return f"<li>{html.escape(task.name)} on {html.escape(str(task.hosts))}: {html.escape(names)}</li>"
+
+
+def _part(its: Module, names: Iterable[str], found: set[str]) -> Module | None:
+    wanted = set(names)
+    if its.name in wanted:
+        found.add(its.name)
+        return its
+    tasks = tuple(each for each in its.tasks if f"{its.name}/{each.name}" in wanted)
+    found.update(f"{its.name}/{each.name}" for each in tasks)
+    return evolve(its, tasks=tasks) if tasks else None
+
+
+def _tasks(parts: Iterable[Task] | Task, where: str) -> tuple[Task, ...]:
+    tasks = (parts,) if isinstance(parts, Task) else tuple(parts)
+    for each in tasks:
+        if not isinstance(each, Task):
+            raise InvalidError(f"{where} got a {type(each).__name__}", 'give tasks: task("name", step, …)')
+    return tasks
+
+
+def task(
+    name: str,
+    *parts: Step[Any] | Steps,
+    on: Selector = all_hosts,
+    concurrency: int | None = None,
+    policy: Policy | None = None,
+    waves: Waves | None = None,
+    allow_empty: bool = False,
+) -> Task:
+    """Steps in order, on each selected host; hosts side by side up to `concurrency`.
+
+    Raises:
+        InvalidError: A name that cannot be, something that is no step, a selector or bound that is none.
+    """
+    check_name(name, "task")
+    if not callable(on):
+        raise InvalidError(f"task {name!r}: on={on!r} is no selector", 'write on=role("web")')
+    if concurrency is not None and (isinstance(concurrency, bool) or concurrency < 1):
+        raise InvalidError(f"task {name!r}: concurrency={concurrency!r}", "give a whole number >= 1")
+    if policy is not None and not isinstance(policy, Policy):
+        raise InvalidError(f"task {name!r}: policy={policy!r} is none", "write policy=keep_going(), with parentheses")
+    if waves is not None and not isinstance(waves, Waves):
+        raise InvalidError(f"task {name!r}: waves={waves!r} is none", 'write waves=waves(1, "25%", "100%")')
+    return Task(name, flatten(parts), on, concurrency, policy, waves, allow_empty)
+
+
+def module(
+    name: str,
+    *tasks: Task,
+    when: Enabled = True,
+    waves: Waves | None = None,
+    before: Iterable[Task] | Task = (),
+    after: Iterable[Task] | Task = (),
+) -> Module:
+    """Tasks in order.
+
+    Raises:
+        InvalidError: A name that cannot be, or something that is no task.
+    """
+    where = f"module {check_name(name, 'module')!r}"
+    if waves is not None and not isinstance(waves, Waves):
+        raise InvalidError(f"{where}: waves={waves!r} is none", 'write waves=waves(1, "25%", "100%")')
+    return Module(name, _tasks(tasks, where), when, waves, _tasks(before, where), _tasks(after, where))
+
+
+def pipeline(
+    name: str,
+    *modules: Module,
+    before: Iterable[Task] | Task = (),
+    after: Iterable[Task] | Task = (),
+    policy: Policy | None = None,
+    guard: Policy | None = None,
+) -> Pipeline:
+    """Modules in order.
+
+    Raises:
+        InvalidError: A name that cannot be, something that is no module, or no policy.
+    """
+    where = f"pipeline {check_name(name, 'pipeline')!r}"
+    for each in modules:
+        if not isinstance(each, Module):
+            raise InvalidError(f"{where} got a {type(each).__name__}", 'give modules: module("name", task, …)')
+    for what, its in (("policy", policy), ("guard", guard)):
+        if its is not None and not isinstance(its, Policy):
+            raise InvalidError(f"{where}: {what}={its!r} is none", f"write {what}=keep_going(), with parentheses")
+    return Pipeline(
+        name, modules, _tasks(before, where), _tasks(after, where), fail_fast() if policy is None else policy, guard
+    )

@@ -1,0 +1,200 @@
+"""When to go on and when to stop: pure functions from a tally to a verdict."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+from attrs import field, frozen
+
+from kxflow.flow.selectors import Selector
+from kxflow.values.errors import InvalidError
+from kxflow.values.tally import GO_ON, Tally, Verdict
+
+
+class Policy:
+    """A pure function from a tally to a verdict; `&` goes on while both do, `|` while one does.
+
+    Policies are equal when they answer alike on every tally. `keep_going()` is the unit of `&`.
+    """
+
+    __slots__ = ()
+
+    def __call__(self, tally: Tally) -> Verdict:
+        raise TypeError("use fail_fast, keep_going, max_failures or quorum")
+
+    def __and__(self, other: Policy) -> Policy:
+        return Every(self, other)
+
+    def __or__(self, other: Policy) -> Policy:
+        return Some(self, other)
+
+    def __bool__(self) -> bool:
+        raise TypeError("a policy has no truth value: combine with & and |")
+
+
+@frozen
+class MaxFailures(Policy):
+    """Stop when more hosts failed than a number or share of those selected."""
+
+    most: int = 0
+    percent: float | None = None
+    cancel: bool = False
+
+    def __call__(self, tally: Tally) -> Verdict:
+        bound = self.most if self.percent is None else tally.total * self.percent / 100
+        if tally.failed <= bound:
+            return GO_ON
+        allowed = f"{self.most}" if self.percent is None else f"{self.percent:g}%"
+        return Verdict(True, self.cancel, f"{tally.failed} of {tally.total} hosts failed, allowed are {allowed}")
+
+
+@frozen
+class KeepGoing(Policy):
+    """Never stop."""
+
+    def __call__(self, tally: Tally) -> Verdict:
+        del tally
+        return GO_ON
+
+
+@frozen
+class Quorum(Policy):
+    """Go on while enough hosts of a selection have no fault."""
+
+    selector: Selector
+    least: int
+
+    def __call__(self, tally: Tally) -> Verdict:
+        chosen = self.selector(tally.cluster)
+        well = sum(each.name not in tally.faults for each in chosen)
+        if well >= self.least:
+            return GO_ON
+        return Verdict(True, False, f"{well} hosts of {self.selector} are well, {self.least} are needed")
+
+
+@frozen
+class Every(Policy):
+    """Go on while both go on."""
+
+    one: Policy
+    other: Policy
+
+    def __call__(self, tally: Tally) -> Verdict:
+        one, other = self.one(tally), self.other(tally)
+        if one.stops and other.stops:
+            return Verdict(True, one.cancel or other.cancel, one.reason)
+        return one if one.stops else other
+
+
+@frozen
+class Some(Policy):
+    """Go on while one of the two goes on."""
+
+    one: Policy
+    other: Policy
+
+    def __call__(self, tally: Tally) -> Verdict:
+        one, other = self.one(tally), self.other(tally)
+        if one.stops and other.stops:
+            return Verdict(True, one.cancel and other.cancel, f"{one.reason}; {other.reason}")
+        return GO_ON
+
+
+def fail_fast(*, cancel: bool = False) -> Policy:
+    """Stop at the first host that fails; with `cancel`, end the steps in flight too."""
+    return MaxFailures(0, cancel=cancel)
+
+
+def keep_going() -> Policy:
+    """Never stop: a host that failed is out, the others go on."""
+    return KeepGoing()
+
+
+def max_failures(most: int | str, *, cancel: bool = False) -> Policy:
+    """Stop when more than `most` hosts failed: a number, or a share such as "10%" of the hosts selected.
+
+    >>> max_failures("10%")
+    MaxFailures(most=0, percent=10.0, cancel=False)
+
+    Raises:
+        InvalidError: Neither a number >= 0 nor a share from 0% to 100%.
+    """
+    if isinstance(most, int) and not isinstance(most, bool) and most >= 0:
+        return MaxFailures(most, cancel=cancel)
+    return MaxFailures(0, share(most), cancel)
+
+
+def quorum(selector: Selector, least: int) -> Policy:
+    """Go on while at least `least` hosts of a selection have no fault.
+
+    Raises:
+        InvalidError: `least` is no whole number >= 0.
+    """
+    if isinstance(least, bool) or not isinstance(least, int) or least < 0:
+        raise InvalidError(f"quorum of {least!r}", "give a whole number of hosts")
+    return Quorum(selector, least)
+
+
+def share(text: object) -> float:
+    """Percentage of a text such as "25%".
+
+    Raises:
+        InvalidError: It is none from 0% to 100%.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text) if isinstance(text, str) else None
+    if found is None or float(found[1]) > 100:  # noqa: PLR2004 -- percent
+        raise InvalidError(f"{text!r} is neither a number of hosts nor a share", 'write 3 or "10%"')
+    return float(found[1])
+
+
+@frozen
+class Waves:
+    """A roll-out: how many hosts there are in all after each wave.
+
+    Attributes:
+        sizes: Cumulative: numbers of hosts, or shares of them in percent.
+    """
+
+    sizes: tuple[int | float, ...] = field()
+    shares: tuple[bool, ...]
+
+    def split(self, total: int) -> tuple[int, ...]:
+        """Where each wave ends, as numbers of hosts; rising, the last is `total`.
+
+        >>> waves(1, "25%", "100%").split(10)
+        (1, 3, 10)
+        """
+        ends: list[int] = []
+        for size, is_share in zip(self.sizes, self.shares, strict=True):
+            end = -int(-(total * size) // 100) if is_share else int(size)
+            end = min(max(end, 1), total)
+            if end > (ends[-1] if ends else 0):
+                ends.append(end)
+        if total and (not ends or ends[-1] < total):
+            ends.append(total)
+        return tuple(ends)
+
+
+def waves(*sizes: int | str) -> Waves:
+    """Roll out in waves: cumulative sizes, shares rounded up, at least one host; what is left forms a last wave.
+
+    The next wave starts when the one before ended well.
+
+    Raises:
+        InvalidError: No size, or one that is neither a number >= 1 nor a share, or sizes of one kind that do not rise.
+    """
+    if not sizes:
+        raise InvalidError("waves() needs sizes", 'for example waves(1, "25%", "100%")')
+    numbers: list[int | float] = []
+    for size in sizes:
+        whole = isinstance(size, int) and not isinstance(size, bool)
+        if whole and int(size) < 1:
+            raise InvalidError(f"a wave of {size} hosts", "give at least 1")
+        numbers.append(int(size) if whole else share(size))
+    shares = tuple(isinstance(size, str) for size in sizes)
+    for kind in (True, False):
+        alike = [number for number, its in zip(numbers, shares, strict=True) if its is kind]
+        if any(later <= earlier for earlier, later in pairwise(alike)):
+            raise InvalidError(f"waves{sizes} do not rise", "sizes are cumulative: each larger than the one before")
+    return Waves(tuple(numbers), shares)

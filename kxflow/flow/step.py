@@ -1,0 +1,376 @@
+"""The smallest unit: a name, declared inputs, and a pure function to an action."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, cast, overload
+
+from attrs import evolve, field, frozen
+from frozendict import frozendict
+
+from kxflow.flow.actions import Options, cmd, positive_seconds, shell
+from kxflow.flow.inputs import Input, Origin
+from kxflow.flow.selectors import Selector
+from kxflow.values.action import Action, Command, map_commands, no_truth
+from kxflow.values.context import HostContext
+from kxflow.values.errors import InvalidError
+from kxflow.values.host import Become, Method
+from kxflow.values.outcome import FutureStep
+from kxflow.values.output import Output
+from kxflow.values.result import StepResult
+from kxflow.values.secret import Secret
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+P = ParamSpec("P")
+
+NAME_LIMIT = 200
+
+
+def check_name(name: object, what: str, *, slash: bool = False) -> str:
+    """A name that a path can hold.
+
+    Raises:
+        InvalidError: Not text, empty, too long, with control characters, with `/` where paths are split, or with a
+            leading `@`, which is kept for hooks.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidError(f"{what} name {name!r}", "give a short text")
+    if len(name) > NAME_LIMIT or not name.isprintable():
+        raise InvalidError(
+            f"{what} name {name[:50]!r}", f"use at most {NAME_LIMIT} printable characters, no line breaks"
+        )
+    if name.startswith("@") or (not slash and "/" in name):
+        raise InvalidError(f"{what} name {name!r}", "no leading @, which marks hooks, and no /, which splits paths")
+    return name
+
+
+@frozen
+class Retry:
+    """Try again when a step fails.
+
+    Attributes:
+        times: Further tries after the first.
+        delay: Seconds before the first of them.
+        backoff: Factor by which the delay grows.
+        until: What the result must satisfy; a success that does not is tried again, too.
+    """
+
+    times: int
+    delay: float = 0.0
+    backoff: float = 1.0
+    until: Callable[[StepResult], bool] | None = None
+
+    def pause(self, tried: int) -> float:
+        """Seconds to wait after that many tries."""
+        return float(self.delay * self.backoff ** (tried - 1))
+
+
+@frozen
+class Failed:
+    """The condition "the layer of this hook has failed"; see `kxflow.failed`."""
+
+    def __call__(self, ctx: HostContext) -> bool:
+        raise InvalidError("kx.failed is no question to a context", "use it as .when(kx.failed) on an `after` task")
+
+
+failed = Failed()
+
+
+@frozen
+class Condition:
+    """When a step is to run: a pure function of the context and declared inputs."""
+
+    function: Callable[..., bool]
+    inputs: frozendict[str, Input] = frozendict()
+
+
+@frozen(kw_only=True, repr=False)
+class Step(Generic[T_co]):
+    """A name, declared inputs, and a pure function from a `HostContext` to an `Action`; T is the type of its value.
+
+    Transforms give a new step and leave this one as it is; the last one said wins.
+
+    Attributes:
+        name: Unique in its task.
+        build: An action, or a pure function of a context and the inputs that gives one.
+        inputs: Values of earlier steps that it takes, by parameter.
+        conditions: All must hold, else it is Skipped.
+        attempts: How often to try again; once only where None.
+        rescued_by: Steps to run where this one fails; they have their own addresses, after this one's.
+        tolerant: Its failure does not put the host out.
+        tolerates_unreachable: Nor does a host that cannot be reached.
+        escalation: User to act as, over what the action says.
+        limit: Seconds, over what the action says.
+        secret: Keep no output and no value in records.
+        survives: What it starts survives the loss of the connection.
+        target: The one other host on which it is done, on this host's behalf.
+        origin: Identity of its definition; inputs find it by that.
+    """
+
+    name: str
+    build: Action[T_co] | Callable[..., Action[T_co] | Step[T_co]]
+    inputs: frozendict[str, Input] = frozendict()
+    conditions: tuple[Condition, ...] = ()
+    attempts: Retry | None = None
+    rescued_by: tuple[Step[Any], ...] = ()
+    tolerant: bool = False
+    tolerates_unreachable: bool = False
+    escalation: Become | None = None
+    limit: float | None = None
+    secret: bool = False
+    survives: bool = False
+    target: Selector | None = None
+    origin: Origin = field(factory=Origin, eq=False, repr=False)
+
+    def action(self, ctx: HostContext, **inputs: Any) -> Action[T_co]:
+        """The pure half: what this step would do there.
+
+        Raises:
+            InvalidError: An input is missing or unknown, or the function gave something else than an action.
+        """
+        if inputs.keys() != self.inputs.keys():
+            wanted = ", ".join(self.inputs) or "none"
+            raise InvalidError(f"step {self.name!r} was given inputs {sorted(inputs)}", f"it takes: {wanted}")
+        made: Any = self.build if isinstance(self.build, Action) else self.build(ctx, **inputs)
+        if isinstance(made, Step):
+            if made.inputs:
+                raise InvalidError(f"step {self.name!r} returned a step with inputs", "declare them on this step")
+            made = made.action(ctx)
+        if not isinstance(made, Action):
+            raise InvalidError(
+                f"step {self.name!r} returned a {type(made).__name__}",
+                "return an action: cmd(…), shell(…), skip(…), fail(…), value(…), both(…) or a constant step",
+            )
+        return cast("Action[T_co]", map_commands(made, self._adapt))
+
+    def _adapt(self, command: Command[Any]) -> Command[Any]:
+        changes: dict[str, Any] = {}
+        if self.escalation is not None:
+            changes["become"] = self.escalation
+        if self.limit is not None:
+            changes["timeout"] = self.limit
+        if self.secret:
+            changes["sensitive"] = True
+        if self.survives:
+            changes["detached"] = True
+        return evolve(command, **changes) if changes else command
+
+    def __call__(self, ctx: HostContext, **inputs: Any) -> FutureStep:
+        """A fresh container of the result there; success track for Succeeded, Skipped and tolerated. Await it once."""
+        from kxflow.flow.perform import perform
+        from kxflow.values.outcome import future, track
+
+        async def work() -> Any:
+            return track(await perform(self, ctx, inputs))
+
+        return future(work())
+
+    def named(self, name: str) -> Step[T_co]:
+        """The same step under another name."""
+        return evolve(self, name=check_name(name, "step", slash=True))
+
+    def retry(
+        self, times: int, *, delay: float = 0.0, backoff: float = 1.0, until: Callable[[StepResult], bool] | None = None
+    ) -> Step[T_co]:
+        """Try again up to `times` more times when it fails, or when `until` does not hold of its result.
+
+        Raises:
+            InvalidError: A number that cannot be.
+        """
+        if isinstance(times, bool) or not isinstance(times, int) or times < 0:
+            raise InvalidError(f"retry(times={times!r})", "give a whole number >= 0 of further tries")
+        if not delay >= 0 or not backoff > 0:
+            raise InvalidError(f"retry(delay={delay!r}, backoff={backoff!r})", "give delay >= 0 and backoff > 0")
+        return evolve(self, attempts=Retry(times, float(delay), float(backoff), until))
+
+    def timeout(self, seconds: float) -> Step[T_co]:
+        """End it after that many seconds: Failed where its death was confirmed, else Lost."""
+        return evolve(self, limit=positive_seconds(seconds))
+
+    def when(self, function: Callable[..., bool], **inputs: Any) -> Step[T_co]:
+        """Run it only where a pure function of the context (and of inputs) says so; else Skipped.
+
+        Raises:
+            InvalidError: The function does not take these inputs.
+        """
+        _check_inputs(inputs, f"when() of step {self.name!r}")
+        if not isinstance(function, Failed):
+            declared = _declared(function, inputs, f"when() of step {self.name!r}")
+            return evolve(self, conditions=(*self.conditions, Condition(function, declared)))
+        return evolve(self, conditions=(*self.conditions, Condition(function)))
+
+    def become(
+        self, user: str = "root", *, password: str | Secret | None = None, method: Method = "sudo"
+    ) -> Step[T_co]:
+        """Act as another user on the host."""
+        return evolve(self, escalation=Become(user, password=password, method=method))
+
+    def rescue(self, *steps: Step[Any] | Steps) -> Step[T_co]:
+        """Where it fails or is cancelled, run these on that host and go on if they succeed."""
+        return evolve(self, rescued_by=(*self.rescued_by, *flatten(steps)))
+
+    def ignore_errors(self) -> Step[T_co]:
+        """Its failure is recorded, and the host goes on."""
+        return evolve(self, tolerant=True)
+
+    def ignore_unreachable(self) -> Step[T_co]:
+        """A host that cannot be reached is recorded, and is not out for that."""
+        return evolve(self, tolerates_unreachable=True)
+
+    def sensitive(self) -> Step[T_co]:
+        """Keep no output and no value of it in records."""
+        return evolve(self, secret=True)
+
+    def detached(self) -> Step[T_co]:
+        """What it starts survives the loss of the connection."""
+        return evolve(self, survives=True)
+
+    def on(self, sel: Selector) -> Step[T_co]:
+        """Do it on the one host that `sel` takes, on this host's behalf; the record stays this host's."""
+        return evolve(self, target=sel)
+
+    def __bool__(self) -> bool:
+        no_truth(self, "run it in a pipeline, and ask the result")
+
+    def __repr__(self) -> str:
+        inputs = f", inputs={', '.join(self.inputs)}" if self.inputs else ""
+        return f"Step({self.name!r}{inputs})"
+
+
+@frozen
+class Steps:
+    """Several steps, spliced where a step can stand."""
+
+    members: tuple[Step[Any], ...]
+
+
+def flatten(parts: Iterable[Step[Any] | Steps]) -> tuple[Step[Any], ...]:
+    """Steps with splices resolved.
+
+    Raises:
+        InvalidError: Something in it is no step.
+    """
+    found: list[Step[Any]] = []
+    for part in parts:
+        if isinstance(part, Steps):
+            found.extend(part.members)
+        elif isinstance(part, Step):
+            found.append(part)
+        else:
+            raise InvalidError(f"{part!r} is no step", 'make one: command("name", "text") or @kx.step')
+    return tuple(found)
+
+
+def steps(*parts: Step[Any] | Steps) -> Steps:
+    """Splice: several steps as one argument. `steps(a, steps(b, c))` equals `steps(a, b, c)`, `steps()` adds nothing."""
+    return Steps(flatten(parts))
+
+
+@overload
+def command(
+    name: str, program: str | Iterable[str], *, parse: Callable[[str], T], **options: Unpack[Options]
+) -> Step[T]: ...
+@overload
+def command(
+    name: str, program: str | Iterable[str], *, parse: None = None, **options: Unpack[Options]
+) -> Step[Output]: ...
+def command(
+    name: str,
+    program: str | Iterable[str],
+    *,
+    parse: Callable[[str], Any] | None = None,
+    **options: Unpack[Options],
+) -> Step[Any]:
+    """A step that is the same everywhere: text is `shell`, a list is `cmd`.
+
+    >>> command("uptime", "uptime")
+    Step('uptime')
+
+    Args:
+        name: Unique in its task.
+        program: Shell text, or program and arguments.
+        parse: From stdout (or the text of `value=`), trailing newlines removed, to the value.
+        options: See `kxflow.flow.actions.Options`.
+
+    Raises:
+        InvalidError: As `shell` and `cmd` do; the message names the step.
+    """
+    check_name(name, "step", slash=True)
+    try:
+        made: Action[Any] = (
+            shell(program, parse=parse, **options)
+            if isinstance(program, str)
+            else cmd(*program, parse=parse, **options)
+        )
+    except InvalidError as error:
+        raise InvalidError(f"step {name!r}: {error.what}", error.remedy) from None
+    return Step(name=name, build=made, secret=bool(options.get("sensitive")))
+
+
+def _check_inputs(inputs: Mapping[str, Any], where: str) -> None:
+    for name, each in inputs.items():
+        if not isinstance(each, Input):
+            raise InvalidError(
+                f"{where}: {name} is no input", "declare it: from_here(step), from_one(step), from_all(step)"
+            )
+
+
+def _declared(function: Callable[..., Any], inputs: Mapping[str, Any], where: str) -> frozendict[str, Input]:
+    """Inputs by parameter: those given, and those that stand as defaults in the signature; checked against it."""
+    parameters = list(inspect.signature(function).parameters.values())
+    if not parameters:
+        raise InvalidError(f"{where} takes no context", "its first parameter is a HostContext")
+    rest = parameters[1:]
+    found: dict[str, Input] = {p.name: p.default for p in rest if isinstance(p.default, Input)}
+    found.update(inputs)
+    names = {p.name for p in rest if p.kind is not inspect.Parameter.VAR_KEYWORD}
+    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in rest)
+    unknown = [] if open_ended else sorted(found.keys() - names)
+    if unknown:
+        raise InvalidError(f"{where} has no parameter {unknown[0]!r}", f"it has: {', '.join(names) or 'none'}")
+    fixed = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    missing = [p.name for p in rest if p.default is p.empty and p.kind not in fixed and p.name not in found]
+    if missing:
+        raise InvalidError(f"{where}: nothing gives {missing[0]!r}", f"declare it: @step({missing[0]}=from_here(…))")
+    return frozendict(found)
+
+
+@overload
+def step(function: Callable[Concatenate[HostContext, ...], Action[T] | Step[T]], /) -> Step[T]: ...
+@overload
+def step(
+    *args: P.args,  # type: ignore[valid-type]  # mypy binds P from the keywords of the call
+    **inputs: P.kwargs,  # type: ignore[valid-type]  # mypy binds it from the keywords of the call
+) -> Callable[[Callable[Concatenate[HostContext, P], Action[T] | Step[T]]], Step[T]]: ...
+def step(*args: Any, **inputs: Any) -> Any:
+    """Make a step of a pure function of a `HostContext` and declared inputs.
+
+    >>> @step
+    ... def greet(ctx: HostContext) -> Action[Output]:
+    ...     return cmd("echo", "hello", ctx.host.name)
+    >>> greet
+    Step('greet')
+
+    The function must not act: it is called before anything runs, and again for plans.
+
+    Args:
+        args: The function itself, where used without parentheses.
+        inputs: `from_here(…)`, `from_one(…)`, `from_all(…)` by parameter; or give them as defaults in the signature.
+
+    Raises:
+        InvalidError: Inputs and parameters do not fit together.
+    """
+    if args and (len(args) > 1 or not callable(args[0])):
+        raise InvalidError("@step takes inputs by name", "write @step(token=from_one(token))")
+
+    def decorate(function: Callable[..., Any]) -> Step[Any]:
+        name = getattr(function, "__name__", type(function).__name__)
+        _check_inputs(inputs, f"step {name!r}")
+        if inspect.iscoroutinefunction(function):
+            raise InvalidError(f"step {name!r} is async", "a step is a pure function: let it return an action")
+        declared = _declared(function, inputs, f"step {name!r}")
+        return Step(name=check_name(name, "step", slash=True), build=function, inputs=declared)
+
+    return decorate(args[0]) if args else decorate

@@ -1,0 +1,47 @@
+"""How a task is told to stop."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Braked(Protocol):
+    """Something that looks at a brake when it is woken."""
+
+    def wake(self) -> None:
+        """Look again."""
+        ...
+
+
+class Brake:
+    """Whether the hosts of one task may begin another step, and whether steps in flight are to end.
+
+    Attributes:
+        reason: Why it stopped; empty while it did not.
+        cancelled: Steps in flight are to be ended too.
+    """
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self.cancelled = False
+        self._live: set[Braked] = set()
+
+    @property
+    def stopped(self) -> bool:
+        """No step may begin."""
+        return bool(self.reason)
+
+    def stop(self, reason: str, *, cancel: bool = False) -> None:
+        """Stop; the first reason stays. Everything that is attached is woken before this returns."""
+        self.reason = self.reason or reason
+        self.cancelled = self.cancelled or cancel
+        for each in tuple(self._live):
+            each.wake()
+
+    def attach(self, braked: Braked) -> None:
+        """Wake this on every stop from now on."""
+        self._live.add(braked)
+
+    def detach(self, braked: Braked) -> None:
+        """Wake it no more."""
+        self._live.discard(braked)

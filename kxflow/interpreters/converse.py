@@ -1,0 +1,198 @@
+"""One program on one host: send it, read its frames, keep its deadlines, stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from math import inf
+from typing import Final, Literal, TypeAlias
+
+import anyio
+from attrs import frozen
+
+from kxflow.interpreters.brake import Brake
+from kxflow.interpreters.ports import Exit, Link, LinkBrokenError, Process
+from kxflow.shell import frames
+from kxflow.shell.compile import KILL, STOP
+from kxflow.shell.program import Program
+from kxflow.values.action import DEFAULT_TIMEOUT
+from kxflow.values.output import Output
+
+START_LIMIT: Final = 30.0
+DEATH_LIMIT: Final = 6.0
+OUTPUT_LIMIT: Final = 1 << 30
+
+Handler: TypeAlias = Callable[[frames.Event], Awaitable[None]]
+Why: TypeAlias = Literal["cancel", "timed_out", "output_limit"]
+
+
+@frozen(kw_only=True)
+class Over:
+    """How a program's conversation ended.
+
+    Attributes:
+        done: Its last frame came: `end`, `halt` or `stop`.
+        killed: The host says that it ended the step in progress, and whether its death is confirmed.
+        why: Why we asked for that; None where the host did so by itself, or the program was cut.
+        began: A first frame came: something ran.
+        exit: How the process ended, where that is known.
+        index: The op in progress when it was cut or killed.
+        stdout, stderr: What that op wrote so far.
+    """
+
+    done: frames.Done | None = None
+    killed: frames.Killed | None = None
+    why: Why | None = None
+    began: bool = False
+    exit: Exit | None = None
+    index: int | None = None
+    stdout: Output = Output()
+    stderr: Output = Output()
+
+
+class Conversation:
+    """One program over one link, from its first byte to its last frame.
+
+    Events are handed to `handle` one at a time, in order; while it waits, the host is not read.
+    """
+
+    def __init__(self, link: Link, program: Program, brake: Brake, handle: Handler, *, chunks: bool = False) -> None:
+        self._link = link
+        self._program = program
+        self._brake = brake
+        self._handle = handle
+        self._reader = frames.Reader(program, chunks=chunks)
+        self._signal = anyio.Event()
+        self._order = anyio.Lock()
+        self._deadline = inf
+        self._open = 2
+        self._seen = 0
+        self._up = False
+        self._done: frames.Done | None = None
+        self._killed: frames.Killed | None = None
+        self._why: Why | None = None
+        self._told_stop = False
+
+    def wake(self) -> None:
+        """Look at the brake and the deadline again."""
+        self._signal.set()
+
+    async def hold(self) -> Over:
+        """Send the program and see it through.
+
+        Raises:
+            LinkBrokenError, ReachError: No process could be started: nothing began.
+        """
+        self._deadline = anyio.current_time() + START_LIMIT
+        process = await self._link.spawn(self._program.argv)
+        self._brake.attach(self)
+        ended: Exit | None = None
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._tell, process, self._program.body)
+                tasks.start_soon(self._pump, process.read_stdout, self._reader.stdout)
+                tasks.start_soon(self._pump, process.read_stderr, self._reader.stderr)
+                await self._steer(process)
+                tasks.cancel_scope.cancel()
+            with anyio.move_on_after(2):
+                ended = await process.wait()
+        finally:
+            self._brake.detach(self)
+            with anyio.CancelScope(shield=True), anyio.move_on_after(3):
+                await process.kill()
+        return self._over(ended)
+
+    def _over(self, ended: Exit | None) -> Over:
+        index, out, err = self._reader.partial()
+        return Over(
+            done=self._done,
+            killed=self._killed,
+            why=self._why,
+            began=self._up,
+            exit=ended,
+            index=index,
+            stdout=out,
+            stderr=err,
+        )
+
+    async def _tell(self, process: Process, data: bytes) -> None:
+        try:
+            await process.write(data)
+        except LinkBrokenError:
+            self.wake()  # the readers see the end of the streams
+
+    async def _pump(
+        self, read: Callable[[], Awaitable[bytes]], feed: Callable[[bytes], Sequence[frames.Event]]
+    ) -> None:
+        while data := await read():
+            self._seen += len(data)
+            if self._seen > OUTPUT_LIMIT:
+                self.wake()
+            async with self._order:
+                for event in feed(data):
+                    await self._take(event)
+        self._open -= 1
+        if not self._open:
+            self.wake()
+
+    async def _take(self, event: frames.Event) -> None:
+        match event:
+            case frames.Up():
+                self._up = True
+                self._deadline = inf
+                self.wake()
+            case frames.Began(index):
+                self._seen = 0
+                if self._why is None:
+                    self._deadline = anyio.current_time() + (
+                        self._program.ops[index].command.timeout or DEFAULT_TIMEOUT
+                    )
+                    self.wake()
+            case frames.Ended():
+                if self._why is None:
+                    self._deadline = inf
+            case frames.Killed():
+                self._killed = event
+                self.wake()
+            case frames.Done():
+                self._done = event
+                self.wake()
+            case _:
+                pass
+        await self._handle(event)
+
+    @property
+    def _finished(self) -> bool:
+        return self._done is not None or self._killed is not None or not self._open
+
+    async def _steer(self, process: Process) -> None:
+        """Wait for the end; meanwhile pass on stops and keep deadlines."""
+        while not self._finished:
+            with anyio.CancelScope(deadline=self._deadline) as scope:
+                await self._signal.wait()
+            self._signal = anyio.Event()
+            if self._finished:
+                return
+            if scope.cancelled_caught and (self._why is not None or not self._up):
+                return  # no answer, not even to a kill: given up, the end stays unknown
+            await self._obey(process, late=scope.cancelled_caught)
+
+    async def _obey(self, process: Process, *, late: bool) -> None:
+        if self._why is None and (why := self._reason_to_kill(late=late)) is not None:
+            self._why = why
+            self._deadline = anyio.current_time() + DEATH_LIMIT
+            await self._order_host(process, KILL)
+        elif self._brake.stopped and not self._told_stop:
+            self._told_stop = True
+            await self._order_host(process, STOP)
+
+    def _reason_to_kill(self, *, late: bool) -> Why | None:
+        if self._brake.cancelled:
+            return "cancel"
+        if late:
+            return "timed_out"
+        return "output_limit" if self._seen > OUTPUT_LIMIT else None
+
+    async def _order_host(self, process: Process, line: bytes) -> None:
+        """Write one lease line; a host that does not read its stdin is not waited for."""
+        with anyio.move_on_after(1):
+            await self._tell(process, line)

@@ -1,0 +1,171 @@
+"""The capability of a context: one action on one host, whatever kind of action it is."""
+
+from __future__ import annotations
+
+import datetime as dt
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from attrs import evolve
+
+from kxflow.interpreters import verdicts
+from kxflow.interpreters.brake import Brake
+from kxflow.interpreters.lane import Lane
+from kxflow.interpreters.ports import ReachError
+from kxflow.interpreters.verdicts import Span
+from kxflow.shell import frames
+from kxflow.shell.program import Op
+from kxflow.values.action import Action, Both, Command, Fail, OnController, Skip, Value, function_name
+from kxflow.values.errors import KxflowError
+from kxflow.values.fault import Fault
+from kxflow.values.result import Performed, Status
+
+
+def wire_commands(action: Action[Any]) -> tuple[Command[Any], ...] | None:
+    """The commands of an action that is nothing but commands; None for all others."""
+    match action:
+        case Command():
+            return (action,)
+        case Both(parts) if all(isinstance(part, Command) for part in parts):
+            return tuple(part for part in parts if isinstance(part, Command))
+        case _:
+            return None
+
+
+class LaneRunner:
+    """Performs actions over one lane, one at a time."""
+
+    def __init__(self, lane: Lane, brake: Brake) -> None:
+        self.lane = lane
+        self.brake = brake
+        self._clock = lane.wires.clock
+
+    async def perform(self, action: Action[Any]) -> Performed:
+        """Do it and give back what came of it; trouble on the host is never raised."""
+        match action:
+            case OnController(function):
+                return await self._here(function)
+            case Skip() | Fail() | Value():
+                return self._known(action)
+            case Both(parts) if wire_commands(action) is None:
+                return await self._parts(parts)
+            case _:
+                commands = wire_commands(action)
+                if commands is None:
+                    raise TypeError(f"nothing knows how to perform {action!r}")
+                return await self._commands(commands)
+
+    async def pause(self, seconds: float) -> None:
+        """Let time pass."""
+        await self._clock.sleep(seconds)
+
+    def now(self) -> dt.datetime:
+        """UTC."""
+        return self._clock.now()
+
+    def monotonic(self) -> float:
+        """Seconds; never goes back."""
+        return self._clock.monotonic()
+
+    def stopwatch(self) -> Callable[[], Span]:
+        """A function that gives the time since now."""
+        began, wall = self.monotonic(), self.now()
+        return lambda: Span(wall, self.now(), self.monotonic() - began)
+
+    async def _parts(self, parts: Sequence[Action[Any]]) -> Performed:
+        done: list[Performed] = []
+        for part in parts:
+            done.append(await self.perform(part))
+            if not done[-1].status.ok:
+                break
+        return verdicts.merged(done)
+
+    def _known(self, action: Action[Any]) -> Performed:
+        span = self.stopwatch()()
+        blank = Performed(status=Status.Succeeded, started_at=span.started_at, ended_at=span.ended_at)
+        match action:
+            case Skip(reason):
+                return evolve(blank, status=Status.Skipped, reason=f"skip: {reason}")
+            case Fail(reason):
+                fault = Fault("fail", reason, self.lane.host.name)
+                return evolve(blank, status=Status.Failed, reason=f"fail: {reason}", error=fault)
+            case Value(value):
+                return evolve(blank, payload=value, has_value=True)
+            case _:
+                raise TypeError(f"{action!r} is not known beforehand")
+
+    async def _here(self, function: Callable[[], Any]) -> Performed:
+        """Call a function on the controller; off the event loop, where it is not async."""
+        watch = self.stopwatch()
+        error: Fault | None = None
+        value: Any = None
+        try:
+            if inspect.iscoroutinefunction(function):
+                value = await function()
+            else:
+                value = await anyio.to_thread.run_sync(function, abandon_on_cancel=True)
+                value = await value if inspect.isawaitable(value) else value
+        except Exception as raised:  # noqa: BLE001 -- a user's function: whatever it raises is this step's failure
+            text = str(raised) if isinstance(raised, KxflowError) else f"{type(raised).__name__}: {raised}"
+            what = f"{function_name(function)} raised {text[:500]}"
+            error = Fault("raised", what, self.lane.host.name, "mend the function")
+        span = watch()
+        blank = Performed(
+            status=Status.Succeeded,
+            started_at=span.started_at,
+            ended_at=span.ended_at,
+            duration=span.duration,
+        )
+        if error is not None:
+            return evolve(blank, status=Status.Failed, reason="raised", error=error)
+        return evolve(blank, payload=value, has_value=True)
+
+    async def _commands(self, commands: Sequence[Command[Any]]) -> Performed:
+        ops = [Op(index=i, command=each, group=0) for i, each in enumerate(commands)]
+        gatherer = Gatherer(self, commands)
+        watch = self.stopwatch()
+        try:
+            over = await self.lane.run(ops, self.brake, gatherer.take)
+        except ReachError as error:
+            return verdicts.unreachable(error.fault, watch())
+        return gatherer.result(over, watch())
+
+
+class Gatherer:
+    """Collects the events of the ops of one step into what the step came to."""
+
+    def __init__(self, runner: LaneRunner, commands: Sequence[Command[Any]]) -> None:
+        self._commands = commands
+        self._runner = runner
+        self._watch = runner.stopwatch()
+        self._ended: list[Performed] = []
+
+    async def take(self, event: frames.Event) -> None:
+        """Take the next event of the wire."""
+        match event:
+            case frames.Began():
+                self._watch = self._runner.stopwatch()
+            case frames.Ended():
+                command = self._commands[event.index]
+                where = self._runner.lane.host.name
+                self._ended.append(verdicts.of_ended(command, event, self._watch(), where))
+            case _:
+                pass
+
+    def result(self, over: Any, span: Span) -> Performed:
+        """What it all came to."""
+        parts = self._ended
+        whole = len(parts) == len(self._commands) or (parts and not parts[-1].status.ok)
+        if not whole:
+            if over.done is not None and over.done.why == "stop":
+                stopped = Performed(
+                    status=Status.NotRun, reason="stopped", started_at=span.started_at, ended_at=span.ended_at
+                )
+                return stopped
+            hidden = any(each.sensitive for each in self._commands)
+            cut = verdicts.of_over(over, span, self._runner.lane.host.name, sensitive=hidden)
+            parts = [*parts, cut]
+        return verdicts.merged(parts)

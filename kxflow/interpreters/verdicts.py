@@ -1,0 +1,213 @@
+"""From what the wire saw to what a result says."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+from attrs import evolve, frozen
+
+from kxflow.interpreters.converse import Over
+from kxflow.shell import frames
+from kxflow.values.action import Command
+from kxflow.values.fault import Fault
+from kxflow.values.output import Output
+from kxflow.values.result import ABSENT, Performed, Status
+
+NO_OUTPUT: Final = Output()
+_REMEDIES: Final = {
+    "become_password": "give a password: become=Become(user, password=…)",
+    "become_denied": "check the password, and what sudoers allows this login",
+    "become_missing": "install it on the host, or choose another method=",
+    "become_tty": "the host wants a terminal for it: take requiretty away",
+    "become_timeout": "the host asks for something that nobody answers",
+    "cwd": "create the folder in an earlier step",
+}
+
+
+@frozen
+class Span:
+    """When something ran, by the controller's clocks."""
+
+    started_at: dt.datetime
+    ended_at: dt.datetime
+    duration: float
+
+
+def joined(outputs: Sequence[Output]) -> Output:
+    """Several outputs as one; where bytes were dropped, the digest is that of the parts' digests."""
+    if len(outputs) == 1:
+        return outputs[0]
+    whole = Output.of(b"".join(each.data for each in outputs))
+    if all(each.complete for each in outputs):
+        return whole
+    marks = hashlib.sha256(" ".join(each.sha256 for each in outputs).encode()).hexdigest()
+    return evolve(whole, size=sum(each.size for each in outputs), sha256=marks)
+
+
+def withheld(output: Output) -> Output:
+    """What a sensitive step's record keeps of an output: its size."""
+    return Output(b"", b"", output.size, "")
+
+
+def of_ended(command: Command[Any], ended: frames.Ended, span: Span, where: str) -> Performed:
+    """What one command came to whose end was received."""
+    status, reason, fault, payload = _judge(command, ended, where)
+    hide = withheld if command.sensitive else _same
+    return Performed(
+        status=status,
+        reason=reason,
+        exit_code=ended.exit_code,
+        signal=ended.signal,
+        stdout=hide(ended.stdout),
+        stderr=hide(ended.stderr),
+        error=fault,
+        payload=payload,
+        has_value=command.gives_value and payload is not ABSENT,
+        sensitive=command.sensitive,
+        started_at=span.started_at,
+        ended_at=span.ended_at,
+        duration=span.duration,
+    )
+
+
+def _same(output: Output) -> Output:
+    return output
+
+
+def _judge(command: Command[Any], ended: frames.Ended, where: str) -> tuple[Status, str, Fault | None, Any]:
+    what = "the command" if command.sensitive else f"`{_short(str(command))}`"
+    if ended.how == "ran" and ended.exit_code not in command.ok_codes:
+        if ended.signal is not None:
+            return _failed("signal", f"{what} was ended by signal {ended.signal}", where)
+        return _failed("exit", f"{what} ended with exit status {ended.exit_code}", where)
+    if ended.how == "check_failed":
+        told = f"its check ended with exit status {ended.exit_code}, neither done nor undone"
+        return _failed("check", told, where, "mend it, or name the statuses that mean undone: test(…, undone=(…))")
+    if ended.how == "value_failed":
+        return _failed("value", f"its value= command ended with exit status {ended.exit_code}", where)
+    if ended.how not in ("ran", "held"):
+        return _failed(ended.how, _escalation(command, ended), where, _REMEDIES.get(ended.how, ""))
+    value = _value(command, ended, where)
+    if isinstance(value, Fault):
+        return Status.Failed, value.code, value, ABSENT
+    if ended.how == "held":
+        return Status.Skipped, "check", None, value
+    return Status.Succeeded, "", None, value
+
+
+def _escalation(command: Command[Any], ended: frames.Ended) -> str:
+    if ended.how == "cwd":
+        return f"the folder {command.cwd!r} cannot be entered"
+    words = str(ended.stderr).strip().splitlines()
+    return f"it could not act as another user ({ended.how})" + (f": {_short(words[-1])}" if words else "")
+
+
+def _failed(code: str, what: str, where: str, remedy: str = "") -> tuple[Status, str, Fault, Any]:
+    return Status.Failed, code, Fault(code, what, where, remedy), ABSENT
+
+
+def _short(text: str, most: int = 120) -> str:
+    line = text.strip().split("\n", 1)[0]
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def _value(command: Command[Any], ended: frames.Ended, where: str) -> Any:
+    """The typed value, absent where there is none, or the fault that kept it from coming."""
+    if not command.gives_value:
+        return ended.stdout if ended.how == "ran" else ABSENT
+    if ended.value is None:
+        return ABSENT
+    if ended.overflow:
+        told = f"its output is over {command.capture} bytes, which a value may not be"
+        return Fault("output_too_large", told, where, "raise capture=, or let the host cut it down")
+    if command.parse is None:
+        return Output.of(ended.value)
+    try:
+        return command.parse(ended.value.decode("utf-8", "surrogateescape").rstrip("\n"))
+    except Exception as error:  # noqa: BLE001 -- a user's function: whatever it raises is this step's failure
+        detail = type(error).__name__ if command.sensitive else f"{type(error).__name__}: {_short(str(error))}"
+        return Fault("parse", f"parse= raised {detail}", where, "look at the output; mend parse=")
+
+
+def of_over(over: Over, span: Span, where: str, *, sensitive: bool = False) -> Performed:
+    """What the step in progress came to when its program did not end by itself."""
+    status, fault = _end_without_frame(over, where)
+    hide = withheld if sensitive else _same
+    return Performed(
+        status=status,
+        reason=fault.code,
+        stdout=hide(over.stdout),
+        stderr=hide(over.stderr),
+        error=fault,
+        started_at=span.started_at,
+        ended_at=span.ended_at,
+        duration=span.duration,
+    )
+
+
+def _end_without_frame(over: Over, where: str) -> tuple[Status, Fault]:
+    killed = over.killed
+    if killed is not None:
+        return _killed(over.why or ("timed_out" if killed.why == "timeout" else "connection"), killed, where)
+    if over.why is not None:
+        told = "it was to be ended, and the host did not answer: its end is unknown"
+        return Status.Lost, Fault(over.why, told, where, "look at the host before you run it again")
+    if not over.began and over.exit is not None and over.exit.received:
+        told = f"the login shell ended with {over.exit.code} before it ran anything"
+        return Status.Unreachable, Fault("no_exec", told, where, "the account must be able to run sh")
+    code = "connection" if over.began or over.exit is not None else "shell_start"
+    told = "the connection was cut: its end is unknown" if code == "connection" else "the login shell did not answer"
+    return Status.Lost, Fault(code, told, where, "look at the host before you run it again")
+
+
+def _killed(why: str, killed: frames.Killed, where: str) -> tuple[Status, Fault]:
+    told = {
+        "timed_out": "its time was up and it was ended",
+        "cancel": "it was ended by us",
+        "output_limit": "it wrote more than 1 GiB and was ended",
+    }.get(why, "the connection was lost and the host ended it")
+    code = "cancelled" if why == "cancel" else why
+    if not killed.confirmed:
+        return Status.Lost, Fault(code, f"{told}; its death is not confirmed", where, "look at the host")
+    if why == "cancel":
+        return Status.Cancelled, Fault(code, told, where)
+    if why == "connection":
+        return Status.Lost, Fault(code, told, where)
+    remedy = "raise timeout=" if why == "timed_out" else "send the output to a file on the host"
+    return Status.Failed, Fault(code, told, where, remedy)
+
+
+def unreachable(fault: Fault, span: Span) -> Performed:
+    """What a step came to whose host could not be reached: nothing began."""
+    return Performed(
+        status=Status.Unreachable,
+        reason=fault.code,
+        error=fault,
+        started_at=span.started_at,
+        ended_at=span.ended_at,
+        duration=span.duration,
+    )
+
+
+def merged(parts: Sequence[Performed]) -> Performed:
+    """The one record of several parts that ran one after the other, the last of them decisive."""
+    last = parts[-1]
+    if len(parts) == 1:
+        return last
+    status = last.status
+    if status is Status.Skipped and any(each.status is Status.Succeeded for each in parts):
+        status = Status.Succeeded
+    return evolve(
+        last,
+        status=status,
+        reason="" if status is Status.Succeeded else last.reason,
+        stdout=joined([each.stdout for each in parts]),
+        stderr=joined([each.stderr for each in parts]),
+        payload=last.payload,
+        sensitive=any(each.sensitive for each in parts),
+        started_at=parts[0].started_at,
+        duration=sum(each.duration for each in parts),
+    )

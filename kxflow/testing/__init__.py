@@ -1,0 +1,48 @@
+"""What tests of pipelines need: fleets of hosts to run them on, and checks for connectors and sinks.
+
+Everything loads when first asked for, so that importing this costs nothing. No module here has the name of a function
+in it: importing it would hide the function.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from kxflow.testing.accounts import Account, account
+    from kxflow.testing.connector_check import check_connector
+    from kxflow.testing.embedded import EmbeddedFleet, embedded_fleet
+    from kxflow.testing.sshd import SshdFleet, sshd_fleet
+
+_HOMES: Final = {
+    "Account": "accounts",
+    "EmbeddedFleet": "embedded",
+    "SshdFleet": "sshd",
+    "account": "accounts",
+    "check_connector": "connector_check",
+    "embedded_fleet": "embedded",
+    "sshd_fleet": "sshd",
+}
+
+__all__ = [
+    "Account",
+    "EmbeddedFleet",
+    "SshdFleet",
+    "account",
+    "check_connector",
+    "embedded_fleet",
+    "sshd_fleet",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

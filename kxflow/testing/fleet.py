@@ -1,0 +1,199 @@
+"""What the fleets share: names, keys, folders, the cluster, and ending what was started on them."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import asyncssh
+from attrs import evolve, field, frozen
+
+from kxflow.values.cluster import Cluster
+from kxflow.values.errors import InvalidError
+from kxflow.values.host import Host, Ssh
+
+Roles: TypeAlias = Callable[[int], Iterable[str]] | Mapping[str, Iterable[str]]
+Variables: TypeAlias = Callable[[int], Mapping[str, Any]] | Mapping[str, Mapping[str, Any]]
+
+MARK: Final = "KXFLOW_FLEET"
+LOOPBACK: Final = "127.0.0.1"
+
+
+@frozen
+class Member:
+    """One host of a fleet, before it runs.
+
+    Attributes:
+        home: Its own home folder.
+        host_key: File with its private host key.
+    """
+
+    name: str
+    roles: frozenset[str]
+    vars: Mapping[str, Any]
+    home: Path
+    host_key: Path
+
+
+@frozen
+class Ground:
+    """A folder with everything that a fleet needs on disk.
+
+    Attributes:
+        root: The folder; others may enter it, so that accounts on this machine can use what is theirs.
+        key: File with the private key that every host lets in.
+        token: A mark in the environment of every process of this fleet.
+    """
+
+    root: Path
+    members: tuple[Member, ...]
+    key: Path
+    token: str = field(factory=lambda: secrets.token_hex(16))
+
+    @property
+    def known_hosts(self) -> Path:
+        """File with the keys of the hosts, once `cluster` has written it."""
+        return self.root / "known_hosts"
+
+    def mark(self, name: str) -> str:
+        """Value of the mark on one host."""
+        return f"{self.token}/{name}"
+
+    def cluster(self, ports: Mapping[str, int], user: str) -> Cluster:
+        """The hosts as a cluster, their keys in `known_hosts`."""
+        lines = []
+        for each in self.members:
+            public = Path(f"{each.host_key}.pub").read_text("ascii").split()
+            lines.append(f"[{LOOPBACK}]:{ports[each.name]} {public[0]} {public[1]}\n")
+        self.known_hosts.write_text("".join(lines), "ascii")
+        way = Ssh(user=user, key_files=(self.key,), known_hosts=(self.known_hosts,), agent=False)
+        return Cluster([self._host(each, evolve(way, port=ports[each.name])) for each in self.members], connect=way)
+
+    def _host(self, member: Member, way: Ssh) -> Host:
+        return Host(member.name, LOOPBACK, roles=member.roles, vars=member.vars, connect=way)
+
+
+def lay(
+    n: int | None,
+    *,
+    names: Sequence[str] | None,
+    roles: Roles | None,
+    variables: Variables | None,
+    root: Path,
+) -> Ground:
+    """Make folders and keys for a fleet.
+
+    Args:
+        n: How many hosts; as many as names, where not given.
+        names: Their names; `host1`, `host2`, … where not given.
+        roles: By index from 0, or by name.
+        variables: By index from 0, or by name.
+        root: An empty folder.
+
+    Raises:
+        InvalidError: As many names as hosts are needed.
+    """
+    if names is None:
+        names = [f"host{i}" for i in range(1, (1 if n is None else n) + 1)]
+    if n is not None and n != len(names):
+        raise InvalidError(f"{n} hosts and {len(names)} names", "give one of the two, or as many names as hosts")
+    root.chmod(0o755)
+    _key_pair(root / "key")
+    members = tuple(
+        _member(name, _of(roles, i, name) or (), _of(variables, i, name) or {}, root) for i, name in enumerate(names)
+    )
+    return Ground(root, members, root / "key")
+
+
+def _of(given: Any, index: int, name: str) -> Any:
+    if given is None:
+        return None
+    return given(index) if callable(given) else given.get(name)
+
+
+def _member(name: str, roles: Iterable[str], variables: Mapping[str, Any], root: Path) -> Member:
+    home = root / "hosts" / name / "home"
+    home.mkdir(parents=True)
+    host_key = root / "hosts" / name / "host_key"
+    _key_pair(host_key)
+    return Member(name, frozenset((roles,) if isinstance(roles, str) else roles), variables, home, host_key)
+
+
+def _key_pair(path: Path) -> None:
+    key = asyncssh.generate_private_key("ssh-ed25519", comment="kxflow test fleet")
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(key.export_private_key())
+    Path(f"{path}.pub").write_bytes(key.export_public_key())
+
+
+def folder() -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder for a fleet; what a daemon still writes while it is removed is no error."""
+    return tempfile.TemporaryDirectory(prefix="kxflow-fleet-", ignore_cleanup_errors=True)
+
+
+def me() -> str:
+    """Who runs this."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an unnamed user, as in some containers
+        return "kxflow"
+
+
+def marked(mark: str) -> set[int]:
+    """Processes whose environment carries this mark, or a longer one; found where there is a /proc, else none.
+
+    One that was given a clean environment (`sudo`, `env -i`) is not found.
+    """
+    found: set[int] = set()
+    if not Path("/proc/self/environ").exists():
+        return found
+    wanted = f"{MARK}={mark}".encode()
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdecimal() or int(entry.name) == os.getpid():
+            continue
+        try:
+            environment = Path("/proc", entry.name, "environ").read_bytes()
+        except OSError:  # gone, or another user's
+            continue
+        if any(line == wanted or line.startswith(wanted + b"/") for line in environment.split(b"\0")):
+            found.add(int(entry.name))
+    return found
+
+
+def end_marked(mark: str, *, rounds: int = 5) -> None:
+    """SIGKILL to every process that carries the mark, until none is left."""
+    for _ in range(rounds):
+        found = marked(mark)
+        if not found:
+            return
+        for pid in found:
+            end(pid)
+
+
+def end(pid: int, number: int = signal.SIGKILL) -> None:
+    """Send a signal; no error where nobody is there any more."""
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def until(holds: Callable[[], bool], what: str, seconds: float = 10.0, pause: float = 0.01) -> None:
+    """Ask again and again until it holds: for what other processes do.
+
+    Raises:
+        TimeoutError: It did not within the time.
+    """
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {seconds:g} s")
+        time.sleep(pause)

@@ -1,0 +1,228 @@
+"""What came of one step on one host: one closed sum, total."""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import Enum
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from attrs import evolve, field, frozen
+
+from kxflow.values.fault import Fault
+from kxflow.values.freeze import jsonable
+from kxflow.values.output import Output
+
+
+class Absent(Enum):
+    """What stands where a step gave no value; None is a value."""
+
+    absent = "absent"
+
+
+ABSENT: Final = Absent.absent
+
+
+class Status(Enum):
+    """How a step ended on a host; there is no eighth way."""
+
+    Succeeded = "Succeeded"
+    Skipped = "Skipped"
+    Failed = "Failed"
+    Lost = "Lost"
+    Unreachable = "Unreachable"
+    Cancelled = "Cancelled"
+    NotRun = "NotRun"
+
+    @property
+    def ok(self) -> bool:
+        """It is as wanted: Succeeded or Skipped."""
+        return self in _OK
+
+    @property
+    def fault(self) -> bool:
+        """Something went wrong with this step itself: Failed, Lost, Unreachable or Cancelled."""
+        return self in _FAULTS
+
+    def __repr__(self) -> str:
+        return f"Status.{self.name}"
+
+
+_OK: Final = frozenset({Status.Succeeded, Status.Skipped})
+_FAULTS: Final = frozenset({Status.Failed, Status.Lost, Status.Unreachable, Status.Cancelled})
+
+
+class Position(NamedTuple):
+    """Where a result stands in the canonical order; hooks count as places of their own."""
+
+    module: int = 0
+    task: int = 0
+    step: int = 0
+    host: int = 0
+
+
+@frozen
+class Change:
+    """What a step changed on the host, as far as it is known.
+
+    Attributes:
+        before, after: The state in its canonical text form.
+        diff: Unified diff of the two.
+    """
+
+    before: str
+    after: str
+    diff: str = ""
+
+
+@frozen
+class Attempt:
+    """One try of a step.
+
+    Attributes:
+        status: How it ended.
+        exit_code: Its exit status, where received.
+        started_at, ended_at: UTC, controller's clock.
+        duration: Seconds, monotonic.
+    """
+
+    status: Status
+    exit_code: int | None
+    started_at: dt.datetime
+    ended_at: dt.datetime
+    duration: float
+
+
+@frozen(kw_only=True)
+class Performed:
+    """What a runner gives back for one action: a result that does not know its place yet.
+
+    Attributes: as those of `StepResult`. `payload` is the typed value; `has_value` says that a record is to show it.
+    """
+
+    status: Status
+    reason: str = ""
+    exit_code: int | None = None
+    signal: str | None = None
+    stdout: Output = Output()
+    stderr: Output = Output()
+    error: Fault | None = None
+    payload: Any = field(default=ABSENT, eq=False, repr=False)
+    has_value: bool = False
+    sensitive: bool = False
+    change: Change | None = None
+    started_at: dt.datetime
+    ended_at: dt.datetime
+    duration: float = 0.0
+
+    @property
+    def attempt(self) -> Attempt:
+        """This, as one try among several."""
+        return Attempt(self.status, self.exit_code, self.started_at, self.ended_at, self.duration)
+
+
+@frozen(kw_only=True)
+class StepResult:
+    """What came of one step on one host, in one run. Frozen; nothing is lost on the way to it.
+
+    Attributes:
+        run: Id of the run.
+        pipeline, module, task, step, host: The address. Hooks are named `@before`, `@after`.
+        position: Place in the canonical order: module, task, step, host.
+        status: How it ended.
+        reason: Machine word and what it refers to: `exit`, `check`, `when`, `timed_out`, `hostkey_changed`,
+            `blocked: deploy/web/join/start`, …; empty on plain success.
+        exit_code: As received from the host; None where none was.
+        signal: Name of the signal that ended it, without SIG, where the exit status tells.
+        stdout, stderr: What it wrote, bounded.
+        error: What, where, what to do; None where nothing went wrong.
+        value: What it produced, as JSON can say it; None for plain output, a mask for a secret.
+        change: Before, after and diff, where known.
+        attempts: Every try, first to last; empty where it never began.
+        started_at, ended_at: UTC, controller's clock; also where it was skipped or never ran.
+        duration: Seconds, monotonic, all attempts.
+        digest: Of the action; holds names of secrets, never values. Empty where no action was made.
+        tolerated: An error handler is attached (`ignore_errors`, `rescue`): known when built.
+        payload: The typed value itself; not part of the record, absent in a result that was read from a log.
+    """
+
+    run: str
+    pipeline: str
+    module: str
+    task: str
+    step: str
+    host: str
+    position: Position = Position()
+    status: Status
+    reason: str = ""
+    exit_code: int | None = None
+    signal: str | None = None
+    stdout: Output = Output()
+    stderr: Output = Output()
+    error: Fault | None = None
+    value: Any = None
+    change: Change | None = None
+    attempts: tuple[Attempt, ...] = ()
+    started_at: dt.datetime
+    ended_at: dt.datetime
+    duration: float = 0.0
+    digest: str = ""
+    tolerated: bool = False
+    payload: Any = field(default=ABSENT, eq=False, repr=False)
+
+    @property
+    def path(self) -> str:
+        """Pipeline, module, task and step in one text; unique in a pipeline."""
+        return "/".join((self.pipeline, self.module, self.task, self.step))
+
+    @property
+    def key(self) -> tuple[Position, str]:
+        """What identifies it in a run."""
+        return (self.position, self.host)
+
+    @property
+    def ok(self) -> bool:
+        """Succeeded or Skipped."""
+        return self.status.ok
+
+    @property
+    def spoils(self) -> bool:
+        """A run that holds it is no success."""
+        return self.status is Status.NotRun or (self.status.fault and not self.tolerated)
+
+    @property
+    def on_success_track(self) -> bool:
+        """Whether the container carries it on the success track: ok, or tolerated."""
+        return self.ok or (self.status.fault and self.tolerated)
+
+    def __str__(self) -> str:
+        why = f" ({self.reason})" if self.reason else ""
+        return f"{self.host} {self.path}: {self.status.name}{why}"
+
+
+Results: TypeAlias = tuple[StepResult, ...]
+
+
+def settle(
+    place: StepResult, performed: Performed, *, digest: str = "", attempts: tuple[Attempt, ...] | None = None
+) -> StepResult:
+    """The result at a place once its action was performed; `place` gives the address."""
+    tries = (performed.attempt,) if attempts is None else attempts
+    secret = performed.sensitive and performed.has_value
+    return evolve(
+        place,
+        status=performed.status,
+        reason=performed.reason,
+        exit_code=performed.exit_code,
+        signal=performed.signal,
+        stdout=performed.stdout,
+        stderr=performed.stderr,
+        error=performed.error,
+        value=("Secret(***)" if secret else jsonable(performed.payload)) if performed.has_value else None,
+        payload=performed.payload,
+        change=performed.change,
+        attempts=tries,
+        started_at=tries[0].started_at if tries else performed.started_at,
+        ended_at=performed.ended_at,
+        duration=sum(each.duration for each in tries) if tries else performed.duration,
+        digest=digest,
+    )
