@@ -7,16 +7,13 @@ import datetime as dt
 import secrets
 import signal
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from functools import partial
-from types import TracebackType
-from typing import Any, Final, Self, TypedDict, Unpack
+from collections.abc import Sequence
+from typing import Any, Final, TypedDict, Unpack
 
 import anyio
 import anyio.from_thread
 import anyio.to_thread
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from attrs import evolve, frozen
+from anyio.abc import TaskStatus
 
 from kxflow.flow.check import checked
 from kxflow.flow.layers import Pipeline
@@ -25,18 +22,15 @@ from kxflow.interpreters.clock import Clock, SystemClock
 from kxflow.interpreters.engine import Engine, Options
 from kxflow.interpreters.lane import Lane, Wires
 from kxflow.interpreters.ports import Connector, Journal, Sink
+from kxflow.interpreters.run import Conduct, Kept, RunPlan, Stream
 from kxflow.interpreters.runner import LaneRunner
 from kxflow.interpreters.serial import Serial
-from kxflow.sinks.feed import Feed
 from kxflow.values.cluster import Cluster
 from kxflow.values.context import HostContext
 from kxflow.values.errors import InvalidError
-from kxflow.values.event import Event, RunEnded, fold
-from kxflow.values.fault import Fault
 from kxflow.values.outcome import Outcome, outcome_of
 
 GRACE: Final = 10.0
-BUFFER: Final = 256
 
 
 class RunOptions(TypedDict, total=False):
@@ -70,15 +64,6 @@ def new_run_id() -> str:
     return f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(6)}"
 
 
-@frozen
-class _Plan:
-    """A run as it was asked for, checked."""
-
-    engine: Callable[[Callable[[Event], Awaitable[None]]], Engine]
-    sinks: tuple[Sink, ...]
-    connector: Connector
-
-
 def _bounds(options: RunOptions) -> Options:
     numbers = {}
     for name in ("concurrency", "connects", "open_connections"):
@@ -89,7 +74,7 @@ def _bounds(options: RunOptions) -> Options:
     return Options(**numbers, fuse=options.get("fuse", True), chunks=options.get("output", False))
 
 
-def _prepare(pipeline: Pipeline, cluster: Cluster, options: RunOptions) -> _Plan:
+def _prepare(pipeline: Pipeline, cluster: Cluster, options: RunOptions) -> RunPlan:
     """Check everything that can be checked before any host is touched.
 
     Raises:
@@ -114,169 +99,13 @@ def _prepare(pipeline: Pipeline, cluster: Cluster, options: RunOptions) -> _Plan
     clock = options.get("clock") or SystemClock()
     journals = [each for each in sinks if isinstance(each, Journal)]
     build = lambda deliver: Engine(layout, run, connector, clock, journals, deliver, bounds)  # noqa: E731 -- needs a loop
-    return _Plan(build, tuple(each for each in sinks if not isinstance(each, Journal)), connector)
+    return RunPlan(build, tuple(each for each in sinks if not isinstance(each, Journal)), connector)
 
 
 def _default_connector() -> Connector:
     from kxflow.connectors.choose import default_connector
 
     return default_connector()
-
-
-class Stream:
-    """A run whose events come while it goes on: an async iterator, and an async context manager.
-
-    Leaving it early ends the run: connections are closed, and hosts end the steps in progress. `async with` waits for
-    that; an iteration that is broken off outside of one ends it when the stream is closed or collected.
-    """
-
-    def __init__(self, plan: _Plan) -> None:
-        self._plan = plan
-        self._background: _Background | None = None
-        self._receive: MemoryObjectReceiveStream[Event] | None = None
-        self._engine: Engine | None = None
-        self._closed = False
-
-    def stop(self, reason: str = "stopped by the caller") -> None:
-        """Let steps in flight end and begin no other; the stream goes on to its end. Call it on the stream's loop."""
-        if self._engine is not None:
-            self._engine.interrupt(reason)
-
-    def abort(self, reason: str = "aborted by the caller") -> None:
-        """End steps in flight now; the stream goes on to its end. Call it on the stream's loop."""
-        if self._engine is not None:
-            self._engine.abort(reason)
-
-    async def __aenter__(self) -> Self:
-        self._start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    def __aiter__(self) -> AsyncIterator[Event]:
-        return self
-
-    async def __anext__(self) -> Event:
-        if self._closed:
-            raise StopAsyncIteration
-        receive = self._start()
-        try:
-            return await receive.receive()
-        except anyio.EndOfStream:
-            await self.aclose()
-            raise StopAsyncIteration from None
-
-    def _start(self) -> MemoryObjectReceiveStream[Event]:
-        if self._receive is None:
-            if self._closed:
-                raise InvalidError("this stream is closed", "a stream runs once: make another")
-            send, self._receive = anyio.create_memory_object_stream[Event](BUFFER)
-            show = _Show(self._plan.sinks, send)
-            self._engine = self._plan.engine(show.deliver)
-            self._background = _Background(partial(_conduct, self._engine, show, self._plan.connector))
-        return self._receive
-
-    async def aclose(self) -> None:
-        """End the run, where it still goes on, and wait until it has ended.
-
-        Raises:
-            Exception: What the run raised: a bug, never trouble on a host.
-        """
-        self._closed = True
-        if self._background is None or self._receive is None:
-            return
-        self._receive.close()
-        background, self._background = self._background, None
-        with anyio.CancelScope(shield=True):
-            await background.end()
-
-    def __del__(self) -> None:
-        if self._background is not None:
-            self._background.abandon()
-
-
-async def _conduct(engine: Engine, show: _Show, connector: Connector) -> None:
-    try:
-        await engine.run()
-    finally:
-        with anyio.CancelScope(shield=True):
-            await show.close()
-            with anyio.move_on_after(5):
-                await connector.aclose()
-
-
-class _Show:
-    """Events to sinks and to whoever reads the stream."""
-
-    def __init__(self, sinks: Iterable[Sink], send: MemoryObjectSendStream[Event]) -> None:
-        self._feeds = [Feed(each) for each in sinks]
-        self._send = send
-
-    async def deliver(self, event: Event) -> None:
-        for feed in self._feeds:
-            feed.put(event)
-        if isinstance(event, RunEnded):
-            event = evolve(event, faults=(*event.faults, *await self._close_feeds()))
-        try:
-            await self._send.send(event)
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            return  # nobody reads any more; sinks were told
-
-    async def _close_feeds(self) -> list[Fault]:
-        feeds, self._feeds = self._feeds, []
-        faults = [await anyio.to_thread.run_sync(feed.close, abandon_on_cancel=False) for feed in feeds]
-        return [fault for fault in faults if fault is not None]
-
-    async def close(self) -> None:
-        await self._close_feeds()
-        await self._send.aclose()
-
-
-class _Background:
-    """A task outside of the caller's scopes, so that a stream can be left at any point; asyncio and trio."""
-
-    def __init__(self, work: Callable[[], Awaitable[None]]) -> None:
-        self._work = work
-        self._scope = anyio.CancelScope()
-        self._done = anyio.Event()
-        self._error: BaseException | None = None
-        try:
-            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-        except RuntimeError:
-            self._loop = None
-        if self._loop is not None:
-            self._task = self._loop.create_task(self._main())
-        else:
-            import trio
-
-            trio.lowlevel.spawn_system_task(self._main)
-
-    async def _main(self) -> None:
-        try:
-            with self._scope:
-                await self._work()
-        except BaseException as error:  # noqa: BLE001 -- carried over to whoever waits for the end
-            self._error = error
-        finally:
-            self._done.set()
-
-    async def end(self) -> None:
-        """End it and wait; raises what it raised."""
-        if not self._done.is_set():
-            self._scope.cancel()
-        await self._done.wait()
-        if self._error is not None:
-            raise self._error
-
-    def abandon(self) -> None:
-        """End it, from wherever, without waiting."""
-        if self._done.is_set():
-            return
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._scope.cancel)
 
 
 def stream(pipeline: Pipeline, cluster: Cluster, **options: Unpack[RunOptions]) -> Stream:
@@ -299,15 +128,9 @@ async def arun(pipeline: Pipeline, cluster: Cluster, **options: Unpack[RunOption
         CompositionError: The pipeline does not fit together, or not to this cluster; no host is touched.
         InvalidError: An option that cannot be.
     """
-    return await _collect(stream(pipeline, cluster, **options))
-
-
-async def _collect(events: Stream) -> Outcome:
-    kept: list[Event] = []
-    async with events:
-        async for event in events:
-            kept.append(event)  # noqa: PERF401 -- an async comprehension would not leave a trace of where it waits
-    return outcome_of(fold(kept))
+    kept = Kept()
+    await Conduct(_prepare(pipeline, cluster, options), kept.take)()
+    return kept.outcome
 
 
 def run(pipeline: Pipeline, cluster: Cluster, **options: Unpack[RunOptions]) -> Outcome:
@@ -318,13 +141,13 @@ def run(pipeline: Pipeline, cluster: Cluster, **options: Unpack[RunOptions]) -> 
 
     Raises:
         CompositionError: The pipeline does not fit together, or not to this cluster; no host is touched.
-        InvalidError: An option that cannot be.
+        InvalidError: An option that cannot be, or a journal's file that is none.
     """
-    events = stream(pipeline, cluster, **options)
+    plan = _prepare(pipeline, cluster, options)
     if _inside_a_loop():
-        return _run_aside(events)
+        return _run_aside(plan)
     watched = _free_signals() if threading.current_thread() is threading.main_thread() else ()
-    return anyio.run(_run_watched, events, watched)
+    return anyio.run(_run_watched, plan, watched)
 
 
 def _inside_a_loop() -> bool:
@@ -340,15 +163,19 @@ def _inside_a_loop() -> bool:
     return True
 
 
-def _run_aside(events: Stream) -> Outcome:
-    """In a loop of its own, in a thread; an interrupt of the waiting thread stops the run, and still gives its report."""
+def _run_aside(plan: RunPlan) -> Outcome:
+    """In a loop of its own, in a thread; an interrupt of the waiting thread stops the run, which still reports."""
     with anyio.from_thread.start_blocking_portal() as portal:
-        future = portal.start_task_soon(_collect, events)
+        kept = Kept()
+        conduct = portal.call(Conduct, plan, kept.take)
+        future = portal.start_task_soon(conduct)
         while True:
             try:
-                return future.result()
+                future.result()
             except KeyboardInterrupt:
-                portal.call(events.stop, "SIGINT")
+                portal.call(conduct.engine.interrupt, "SIGINT")
+            else:
+                return kept.outcome
 
 
 def _free_signals() -> tuple[signal.Signals, ...]:
@@ -358,29 +185,38 @@ def _free_signals() -> tuple[signal.Signals, ...]:
     return tuple(each for each in wanted if signal.getsignal(each) in free)
 
 
-async def _run_watched(events: Stream, watched: tuple[signal.Signals, ...]) -> Outcome:
+async def _run_watched(plan: RunPlan, watched: tuple[signal.Signals, ...]) -> Outcome:
+    kept = Kept()
+    conduct = Conduct(plan, kept.take)
     if not watched:
-        return await _collect(events)
+        await conduct()
+        return kept.outcome
+    refused: list[InvalidError] = []
     async with anyio.create_task_group() as tasks:
-        ready = anyio.Event()
-        tasks.start_soon(_watch, events, watched, ready)
-        await ready.wait()
-        outcome = await _collect(events)
+        await tasks.start(_watch, conduct.engine, watched)
+        try:
+            await conduct()
+        except InvalidError as error:  # a journal's file: the caller's mistake, so it comes as it is, in no group
+            refused.append(error)
         tasks.cancel_scope.cancel()
-    return outcome
+    if refused:
+        raise refused[0]
+    return kept.outcome
 
 
-async def _watch(events: Stream, watched: tuple[signal.Signals, ...], ready: anyio.Event) -> None:
+async def _watch(
+    engine: Engine, watched: tuple[signal.Signals, ...], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+) -> None:
     """The first signal lets steps in flight end, for a while; the second ends them."""
     with anyio.open_signal_receiver(*watched) as received:
-        ready.set()
+        task_status.started()
         name = (await anext(received)).name
-        events.stop(name)
+        engine.interrupt(name)
         with anyio.move_on_after(GRACE):
             await anext(received)
-        events.abort(name)
+        engine.abort(name)
         async for again in received:
-            events.abort(again.name)
+            engine.abort(again.name)
 
 
 def serial(

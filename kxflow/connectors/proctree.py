@@ -69,3 +69,22 @@ def _by_ps() -> Iterator[tuple[int, int, int]]:
         words = line.split()
         if len(words) == 3 and all(word.isdigit() for word in words):
             yield int(words[0]), int(words[1]), int(words[2])
+
+
+def descendants(pid: int) -> set[int]:
+    """Everyone whose parent, or parent's parent, … is this process."""
+    table = list(_table())
+    found: set[int] = set()
+    edge = {pid}
+    while edge:
+        edge = {each for each, parent, _ in table if parent in edge} - found
+        found |= edge
+    return found
+
+
+def named(pid: int) -> str:
+    """The short name of a process, empty where it is gone or cannot be told."""
+    try:
+        return (_PROC / str(pid) / "comm").read_text("utf-8", "replace").strip()
+    except OSError:
+        return ""

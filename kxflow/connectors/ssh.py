@@ -12,6 +12,7 @@ from typing import Any, Final
 import anyio
 import anyio.to_thread
 import asyncssh
+from attrs import evolve
 
 from kxflow.connectors import hostkeys
 from kxflow.connectors.ssh_dial import Road
@@ -67,8 +68,7 @@ class SshConnector:
         self._keys = Keys()
         self._pins: dict[tuple[str, int, str | None], bytes] = {}
         self._books: dict[tuple[str, ...], tuple[object, hostkeys.Book]] = {}
-        self._jumps: dict[tuple[Target, ...], asyncssh.SSHClientConnection] = {}
-        self._locks: dict[tuple[Target, ...], asyncio.Lock] = {}
+        self._jumps: dict[tuple[Target, ...], asyncio.Task[asyncssh.SSHClientConnection]] = {}
 
     async def connect(self, host: Host, cluster: Cluster) -> SshLink:
         """Log in, by way of its jump hosts.
@@ -90,12 +90,15 @@ class SshConnector:
 
     async def aclose(self) -> None:
         """Close the connections to jump hosts, and with them what goes through."""
-        for conn in self._jumps.values():
+        open_ = [done.result() for done in self._jumps.values() if _opened(done)]
+        for each in self._jumps.values():
+            each.cancel()
+        self._jumps.clear()
+        for conn in open_:
             conn.close()
         with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_SECONDS):
-            for conn in self._jumps.values():
+            for conn in open_:
                 await conn.wait_closed()
-        self._jumps.clear()
 
     async def _through(self, targets: Sequence[Target]) -> asyncssh.SSHClientConnection:
         """Log in to the last, trying again what may pass."""
@@ -116,21 +119,26 @@ class SshConnector:
         return longest * (0.5 + self._rng())
 
     async def _jump(self, targets: tuple[Target, ...]) -> asyncssh.SSHClientConnection | None:
-        """The connection that hosts behind the same jump hosts share."""
+        """The connection that hosts behind the same jump hosts share.
+
+        Those that come while it is made share its fault, too: else each would wait for it anew.
+        """
         if not targets:
             return None
-        async with self._locks.setdefault(targets, asyncio.Lock()):
-            conn = self._jumps.get(targets)
-            if conn is None or conn.is_closed():
-                conn = self._jumps[targets] = await self._through(targets)
-            return conn
+        making = self._jumps.get(targets)
+        if making is None or (making.done() and not (_opened(making) and not making.result().is_closed())):
+            making = self._jumps[targets] = asyncio.ensure_future(self._through(targets))
+        try:
+            return await asyncio.shield(making)
+        except ReachError as error:
+            raise ReachError(evolve(error.fault, where=targets[-1].where)) from None
 
     async def _login(self, target: Target, jump: asyncssh.SSHClientConnection | None) -> asyncssh.SSHClientConnection:
         socket = agent_path(target)
         agent = asyncssh.SSHAgentClient(socket) if socket else None
         try:
             identity = await self._identity(target)
-            seen = Seen()
+            seen = Seen(wanted=tuple(identity.algorithms()))
             login = Login(target, identity, await self._keys.of(target, agent), seen)
             conn = await self._open(target, identity, login, seen, jump)
         finally:
@@ -228,6 +236,10 @@ def _pin(target: Target) -> tuple[str, int, str | None]:
 def _abort(done: asyncio.Future[Any]) -> None:
     if not done.cancelled() and done.exception() is None:
         done.result().abort()
+
+
+def _opened(done: asyncio.Task[asyncssh.SSHClientConnection]) -> bool:
+    return done.done() and not done.cancelled() and done.exception() is None
 
 
 def _need_asyncio(host: Host) -> None:

@@ -26,7 +26,7 @@ from kxflow.values.errors import InvalidError
 _DEPTH: Final = 16
 _LARGEST: Final = 1 << 20
 _MANY: Final = ("identityfile", "certificatefile")
-_ONE: Final = ("hostname", "user", "port", "identityagent", "userknownhostsfile", "hostkeyalias", "proxyjump")
+_ONE: Final = ("user", "port", "identityagent", "userknownhostsfile", "hostkeyalias", "proxyjump")
 _TOKEN: Final = re.compile(r"%(.)")
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 
@@ -88,6 +88,8 @@ class _Reading:
             self.several.setdefault(key, []).append(value)
         elif key == "userknownhostsfile":
             self.values.setdefault(key, "\n".join(words))
+        elif key == "hostname":  # expanded at once: `Match host` asks for it
+            self.values.setdefault(key, _expander(self.host, None, "", self.local_user)(value))
         elif key in _ONE:
             self.values.setdefault(key, value)
 
@@ -122,8 +124,6 @@ class _Reading:
     def options(self) -> Options:
         user = self.user or self.values.get("user")
         address = self.values.get("hostname")
-        expand = _expander(self.host, address, user or self.local_user, self.local_user)
-        address = expand(address) if address else None
         expand = _expander(self.host, address, user or self.local_user, self.local_user)
         port = self.values.get("port")
         if port is not None and not (port.isdecimal() and 1 <= int(port) <= 65535):

@@ -13,15 +13,19 @@ import asyncssh
 from attrs import define, field
 
 from kxflow.connectors.late import finish_later
-from kxflow.connectors.ssh_errors import Seen, shown, unreachable
+from kxflow.connectors.ssh_errors import Seen, server_host_key_algorithms, shown, unreachable
 from kxflow.interpreters.ports import ReachError
 
-_HEAD: Final = 512
+_HEAD: Final = 4096
 _LOCAL: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL)
 
 
 class Tap(asyncio.Protocol):
-    """Stands before asyncssh's protocol until the server's greeting is there, and keeps what came instead of one."""
+    """Stands before asyncssh's protocol for the first bytes, and keeps them.
+
+    They tell what an answer says that is no SSH, or which algorithms a server wanted that hung up. After the
+    server's greeting and offer it steps aside.
+    """
 
     def __init__(self, inner: asyncssh.SSHClientConnection, seen: Seen) -> None:
         self.inner = inner
@@ -37,9 +41,12 @@ class Tap(asyncio.Protocol):
             self._seen.head += data[: _HEAD - len(self._seen.head)]
         self.inner.data_received(data)
         version = self.inner.get_extra_info("server_version")
-        if version and self._transport is not None:
+        if version:
             self._seen.version = str(version)
-            self._transport.set_protocol(self.inner)
+            if self._transport is not None and (
+                len(self._seen.head) == _HEAD or server_host_key_algorithms(self._seen.head)
+            ):
+                self._transport.set_protocol(self.inner)
 
     def eof_received(self) -> None:
         self.inner.eof_received()

@@ -16,6 +16,7 @@ from kxflow.values.fault import Fault
 _LIMIT: Final = 200
 _THROTTLES: Final = (b"Exceeded MaxStartups", b"Not allowed at this time")
 _TOO_MANY_TRIES: Final = "too many authentication failures"
+_KEXINIT: Final = 20
 _BUSY: Final = 12  # SSH_DISCONNECT_TOO_MANY_CONNECTIONS, RFC 4253 section 11.1
 
 
@@ -40,7 +41,8 @@ class Seen:
     """What was seen of a log-in so far: where it stood when it failed.
 
     Attributes:
-        head: First bytes that came, until a line with the server's version did.
+        head: First bytes that came, a few KB; empty by way of a jump host.
+        wanted: Host key algorithms that were asked for.
         connected: The TCP connection, or the jump host's, was there.
         version: The server's version line was read.
         authenticating: Host key accepted, log-in begun.
@@ -54,6 +56,7 @@ class Seen:
     """
 
     head: bytes = b""
+    wanted: tuple[str, ...] = ()
     connected: bool = False
     version: str = ""
     authenticating: bool = False
@@ -100,6 +103,11 @@ def _no_ssh(seen: Seen, where: str) -> Fault:
 
 
 def _lost(seen: Seen, where: str) -> Fault:
+    has = server_host_key_algorithms(seen.head)
+    if has and not set(has) & set(seen.wanted):  # asyncssh does not look, and the server just hangs up
+        return _no_algorithm(
+            f"No matching host key algorithm: sent {','.join(seen.wanted)}, received {','.join(has)}", where
+        )
     if seen.version:
         return Fault("handshake", f"the connection ended while {seen.phase}{_said(seen)}", where)
     if seen.head and not seen.head.startswith(_THROTTLES):
@@ -129,10 +137,30 @@ def _disagreed(error: asyncssh.DisconnectError, seen: Seen, where: str) -> Fault
         remedy = "compare with the certificate authority's list; see ssh-keygen -L"
         return Fault("hostcert", f"its key or certificate is refused: {shown(reason)}", where, remedy)
     if isinstance(error, asyncssh.KeyExchangeFailed) and reason.startswith("No matching"):
-        remedy = "SHA-1, CBC and ssh-rsa signatures are not accepted: update the host's SSH server"
-        return Fault("algorithms", shown(reason, 1000), where, remedy)
+        return _no_algorithm(reason, where)
     code = "handshake" if isinstance(error, asyncssh.KeyExchangeFailed) else "protocol"
     return Fault(code, f"it ended the connection while {seen.phase}: {shown(reason)}", where)
+
+
+def _no_algorithm(reason: str, where: str) -> Fault:
+    remedy = "SHA-1, CBC and ssh-rsa signatures are not accepted: update the host's SSH server"
+    return Fault("algorithms", shown(reason, 1000), where, remedy)
+
+
+def server_host_key_algorithms(head: bytes) -> tuple[str, ...]:
+    """What the server offers, from the first bytes it sends; empty where they do not hold it whole.
+
+    Source: the second name list of SSH_MSG_KEXINIT, RFC 4253 section 7.1, in the first packet after the version line.
+    """
+    start = head.find(b"\n", head.find(b"SSH-")) + 1
+    packet = head[start:]
+    length = int.from_bytes(packet[:4], "big")
+    if not start or len(packet) < 4 + length or packet[5:6] != bytes([_KEXINIT]):
+        return ()
+    rest = packet[22 : 4 + length]
+    kex = int.from_bytes(rest[:4], "big")
+    rest = rest[4 + kex :]
+    return tuple(rest[4 : 4 + int.from_bytes(rest[:4], "big")].decode("ascii", "replace").split(","))
 
 
 def _denied(seen: Seen, reason: str, where: str) -> Fault:
@@ -157,6 +185,8 @@ def _said(seen: Seen) -> str:
 def _refused_by_jump(error: asyncssh.ChannelOpenError, where: str) -> Fault:
     reason = str(error.reason)
     said = f"the jump host could not connect on: {shown(reason)}"
+    if reason == "SSH connection closed":  # asyncssh's words for our own connection to it
+        return Fault("handshake", "the connection to the jump host ended", where)
     if "refused" in reason.lower():
         return Fault("refused", said, where)
     if error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:

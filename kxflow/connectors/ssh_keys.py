@@ -17,6 +17,7 @@ from kxflow.connectors.ssh_target import Target
 from kxflow.values.secret import Secret
 
 _USUAL: Final = ("id_ed25519_sk", "id_ecdsa_sk", "id_ed25519", "id_ecdsa", "id_rsa")  # in ~/.ssh, as OpenSSH tries them
+_UNREADABLE: Final = (asyncssh.KeyImportError, asyncssh.KeyEncryptionError)
 _AGENT_SECONDS: Final = 5.0
 
 
@@ -73,7 +74,7 @@ class Keys:
             return (await self._load(path, target)).pairs()
         except OSError as error:
             why, remedy = f"cannot be read: {error.strerror}", "check key_files="
-        except asyncssh.KeyImportError as error:
+        except _UNREADABLE as error:
             held = [pair for pair in agents if pair.public_data == _public_beside(path)]
             if held and target.ssh.passphrase is None:
                 return held
@@ -85,7 +86,7 @@ class Keys:
         for name in _USUAL:
             try:
                 pairs += (await self._load(os.path.expanduser(f"~/.ssh/{name}"), target)).pairs()  # noqa: PTH111, ASYNC240 -- looks up HOME, reads nothing
-            except (OSError, asyncssh.KeyImportError):
+            except (OSError, *_UNREADABLE):
                 continue
         return pairs
 
@@ -103,7 +104,7 @@ def _read_key(path: str, passphrase: Secret | None, cert_files: Sequence[str]) -
     data = Path(path).read_bytes()
     try:
         key = asyncssh.import_private_key(data)  # one that is not encrypted opens with any passphrase
-    except asyncssh.KeyImportError:
+    except _UNREADABLE:
         if passphrase is None:
             raise
         key = asyncssh.import_private_key(data, passphrase.raw)
@@ -111,7 +112,7 @@ def _read_key(path: str, passphrase: Secret | None, cert_files: Sequence[str]) -
     for each in (f"{path}-cert.pub", *cert_files):
         try:
             certificate = asyncssh.read_certificate(each)
-        except (OSError, asyncssh.KeyImportError):
+        except (OSError, *_UNREADABLE):
             continue
         if certificate.key.public_data == key.public_data:
             found.append(certificate)
@@ -129,7 +130,7 @@ def _does_not_open(error: Exception, passphrase: Secret | None) -> tuple[str, st
 def _public_beside(path: str) -> bytes | None:
     try:
         return asyncssh.read_public_key(f"{path}.pub").public_data
-    except (OSError, asyncssh.KeyImportError):
+    except (OSError, *_UNREADABLE):
         return None
 
 

@@ -35,7 +35,7 @@ class Session(asyncssh.SSHClientSession[bytes]):
         self.changed = asyncio.Event()  # replaced at each change, so that any number of tasks may wait
         self.ended = asyncio.Event()
         self.status: Exit | None = None
-        self.at_eof = self.gone = self.paused = self.full = False
+        self.at_eof = self.gone = self.lost = self.paused = self.full = False
         self.chan: asyncssh.SSHClientChannel[bytes] | None = None
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
@@ -43,7 +43,7 @@ class Session(asyncssh.SSHClientSession[bytes]):
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
         (self.err if datatype else self.out).extend(data)
-        if len(self.out) + len(self.err) > _HIGH and not self.paused and self.chan is not None:
+        if len(self.out) + len(self.err) > _HIGH and not (self.paused or self.lost) and self.chan is not None:
             self.paused = True
             self.chan.pause_reading()
         self._tell()
@@ -73,9 +73,10 @@ class Session(asyncssh.SSHClientSession[bytes]):
         self._tell()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
         if self.paused and self.chan is not None and not self.gone:
             self.paused = False
-            self.chan.resume_reading()  # what had arrived before the cut is still to be had
+            self.chan.resume_reading()  # what had arrived before the cut is still to be had, at most a window
         self.finish()
 
     def finish(self) -> None:

@@ -102,7 +102,6 @@ class Login(asyncssh.SSHClient):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._conn is not None:
             self._seen.version = self._seen.version or str(self._conn.get_extra_info("server_version") or "")
-            self._seen.methods = self._seen.methods or tuple(self._conn.get_server_auth_methods())
         self.lost()
 
     def begin_auth(self, username: str) -> None:
@@ -137,7 +136,9 @@ class Login(asyncssh.SSHClient):
         file = self._target.ssh.known_hosts[0]
         what = f"its key is not in {', '.join(self._target.ssh.known_hosts)}: {hostkeys.fingerprint(key.public_data)}"
         line = f"{name} {key.export_public_key().decode().strip()}"
-        remedy = f"compare the fingerprint with the host's, then add to {file} the line: {line}; or set accept_new=True"
+        remedy = (
+            f"compare the fingerprint with the host's, then add to {file} the line `{line}`, or set accept_new=True"
+        )
         return Fault("hostkey_unknown", what, self._target.where, remedy)
 
     def _changed(self, blob: bytes, old: list[str], where: str) -> Fault:
@@ -186,8 +187,10 @@ class Login(asyncssh.SSHClient):
         return None if answer is None else [answer]
 
     def _note_methods(self) -> None:
+        """What the server would accept; asyncssh drops from its list what was tried."""
         if self._conn is not None:
-            self._seen.methods = tuple(shown(each, 40) for each in self._conn.get_server_auth_methods())
+            left = [shown(each, 40) for each in self._conn.get_server_auth_methods()]
+            self._seen.methods = tuple(dict.fromkeys((*self._seen.methods, *left)))
 
 
 def changed(target: Target, known: hostkeys.Known, blob: bytes) -> Fault:

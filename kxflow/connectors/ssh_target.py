@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from kxflow.connectors import ssh_config
 from kxflow.values.errors import InvalidError
@@ -32,7 +32,7 @@ class Target:
     ssh: Ssh
     alias: str | None = None
     cert_files: tuple[str, ...] = ()
-    behind: str = ""
+    behind: str = field(default="", eq=False)  # hosts behind the same jump host share its connection
 
     @property
     def where(self) -> str:

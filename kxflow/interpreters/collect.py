@@ -40,35 +40,33 @@ class Ear:
         self._run = run
         self._clock = clock
         self._journals = tuple(journals)
+        self._begun: list[Journal] = []
         self._deliver = deliver
-        self._blanks: dict[tuple[int, int], StepResult] = {}
         self.on_journal_fault: Callable[[str], None] = lambda _: None
 
     def blank(self, plan: TaskPlan, slot: Slot, host: str) -> StepResult:
         """The record of a slot on a host that nothing is known of yet: NotRun, now."""
         now = self._clock.now()
-        position = plan.position(slot, self._layout.cluster.rank(host))
-        template = self._blanks.get((plan.order, slot.index))
-        if template is None:
-            template = self._blanks[plan.order, slot.index] = StepResult(
-                run=self._run,
-                pipeline=plan.pipeline,
-                module=plan.module,
-                task=plan.name,
-                step=slot.step.name,
-                host=host,
-                status=Status.NotRun,
-                started_at=now,
-                ended_at=now,
-                tolerated=attached(slot.step),
-            )
-        return evolve(template, host=host, position=position, started_at=now, ended_at=now)
+        return StepResult(
+            run=self._run,
+            pipeline=plan.pipeline,
+            module=plan.module,
+            task=plan.name,
+            step=slot.step.name,
+            host=host,
+            position=plan.position(slot, self._layout.cluster.rank(host)),
+            status=Status.NotRun,
+            started_at=now,
+            ended_at=now,
+            tolerated=attached(slot.step),
+        )
 
     async def begin(self) -> None:
         """Tell that the run begins.
 
         Raises:
             JournalError: A journal cannot be written: nothing was sent to any host.
+            InvalidError: What a journal was to write to is refused: a link, a pipe, a file that is no log.
         """
         event = RunBegan(
             run=self._run,
@@ -81,11 +79,12 @@ class Ear:
         try:
             for journal in self._journals:
                 await journal.begin(event)
+                self._begun.append(journal)
         except JournalError as error:
             self._journal_failed(error)
-            raise
-        finally:
             await self._deliver(event)
+            raise
+        await self._deliver(event)
 
     async def sent(self, steps: Sequence[Sent]) -> None:
         """Make it durable that these are about to be sent.
@@ -127,11 +126,12 @@ class Ear:
             run=self._run, pipeline=self._layout.pipeline.name, at=self._clock.now(), faults=tuple(self.faults)
         )
         with anyio.CancelScope(shield=True):
-            for journal in self._journals:
+            for journal in self._begun:
                 try:
                     await journal.finish(event)
                 except JournalError as error:
                     self._journal_failed(error)
+                await journal.aclose()
             await self._deliver(evolve(event, faults=tuple(self.faults)))
 
     def _journal_failed(self, error: JournalError) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import anyio
 from attrs import field, frozen
 
+from kxflow.interpreters.answer import ask
 from kxflow.interpreters.brake import Brake
 from kxflow.interpreters.clock import Clock
 from kxflow.interpreters.converse import Conversation, Handler, Over
@@ -19,7 +20,6 @@ from kxflow.shell.program import Op
 from kxflow.values.cluster import Cluster
 from kxflow.values.fault import Fault
 from kxflow.values.host import Become, Host
-from kxflow.values.output import Output
 
 BeforeSend: TypeAlias = Callable[[], Awaitable[None]]
 
@@ -125,7 +125,7 @@ class Lane:
 
     async def _converse(self, link: Link, ops: Sequence[Op], brake: Brake, handle: Handler) -> Over:
         if isinstance(link, Answering):
-            return await _ask(link, ops, brake, handle)
+            return await ask(link, ops, brake, handle)
         become = self.wires.cluster.connect_of(self.host).become
         program = compile_program(ops, nonce=self.wires.nonce(), connect_become=become, verified=self._verified)
 
@@ -135,49 +135,3 @@ class Lane:
             await handle(event)
 
         return await Conversation(link, program, brake, remember, chunks=self.wires.chunks).hold()
-
-
-async def _ask(link: Answering, ops: Sequence[Op], brake: Brake, handle: Handler) -> Over:
-    """The conversation with a link that answers commands itself, op by op, with the wire's own rules."""
-    broken: int | None = None
-    for place, op in enumerate(ops):
-        if op.group == broken:
-            continue
-        starts_group = place == 0 or ops[place - 1].group != op.group
-        if brake.stopped and starts_group:
-            done = frames.Done("stop")
-            await handle(done)
-            return Over(done=done, began=True)
-        await handle(frames.Began(op.index))
-        reply = await link.answer(op.command)
-        if reply is None:
-            return Over(began=True, index=op.index)
-        ended = _ended(op, reply.held, reply.exit_code, reply.stdout, reply.stderr, reply.value)
-        await handle(ended)
-        if ended.how != "held" and (ended.how != "ran" or ended.exit_code not in op.command.ok_codes):
-            if not op.go_on:
-                done = frames.Done("halt")
-                await handle(done)
-                return Over(done=done, began=True)
-            broken = op.group
-    done = frames.Done("end")
-    await handle(done)
-    return Over(done=done, began=True)
-
-
-def _ended(op: Op, held: bool, code: int, out: bytes, err: bytes, value: bytes | None) -> frames.Ended:
-    """What the wire would have said of a reply."""
-    command: Any = op.command
-    if command.value is None:
-        value = out if command.parse is not None and not held else None
-    whole = value or b""
-    return frames.Ended(
-        op.index,
-        "held" if held else "ran",
-        code,
-        None,
-        Output.of(out),
-        Output.of(err),
-        value if held or code in command.ok_codes else None,
-        len(whole) > command.capture,
-    )

@@ -59,8 +59,10 @@ class Process(Protocol):
         ...
 
     async def kill(self) -> None:
-        """End it as far as the connector can, close its streams and give up what it holds (an SSH channel);
-        returns within two seconds, no error when it is gone."""
+        """End it as far as the connector can, and give up what it holds (streams, an SSH channel).
+
+        Returns within two seconds; no error when it is gone.
+        """
         ...
 
 

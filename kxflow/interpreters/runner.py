@@ -161,10 +161,9 @@ class Gatherer:
         whole = len(parts) == len(self._commands) or (parts and not parts[-1].status.ok)
         if not whole:
             if over.done is not None and over.done.why == "stop":
-                stopped = Performed(
+                return Performed(
                     status=Status.NotRun, reason="stopped", started_at=span.started_at, ended_at=span.ended_at
                 )
-                return stopped
             hidden = any(each.sensitive for each in self._commands)
             cut = verdicts.of_over(over, span, self._runner.lane.host.name, sensitive=hidden)
             parts = [*parts, cut]

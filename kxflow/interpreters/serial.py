@@ -153,7 +153,7 @@ class Serial:
                 self._judge(plan, result, scope, faults)
         return tuple(results)
 
-    def step(  # noqa: PLR0917 -- where it is, and what is known there
+    def step(
         self,
         plan: TaskPlan,
         slot: Slot,
@@ -174,7 +174,7 @@ class Serial:
                 return track(evolve(place, status=Status.Skipped, reason="rescue"))
             sets: list[dict[str, object]] = []
             for wanted in (slot.step.inputs, *(each.inputs for each in slot.step.conditions)):
-                given = self._given(wanted, plan, slot, host)
+                given = self._wiring.gather(wanted, plan, slot, host.name, self._values)
                 if isinstance(given, Missing):
                     return track(evolve(place, reason=f"input: {given.reason}"))
                 sets.append(given)
@@ -186,9 +186,6 @@ class Serial:
             return track(result)
 
         return future(do())  # type: ignore[arg-type]  # the container's type is that of track()
-
-    def _given(self, wanted: Mapping[str, Input], plan: TaskPlan, slot: Slot, host: Host) -> dict[str, object] | Missing:
-        return self._wiring.gather(wanted, plan, slot, host.name, self._values)
 
     def _place(self, plan: TaskPlan, slot: Slot, ctx: HostContext) -> StepResult:
         now = ctx.runner.now()

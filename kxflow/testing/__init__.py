@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kxflow.testing.accounts import Account, account
     from kxflow.testing.connector_check import check_connector
     from kxflow.testing.embedded import EmbeddedFleet, embedded_fleet
+    from kxflow.testing.sink_check import check_sink
     from kxflow.testing.sshd import SshdFleet, sshd_fleet
 
 _HOMES: Final = {
@@ -21,6 +22,7 @@ _HOMES: Final = {
     "SshdFleet": "sshd",
     "account": "accounts",
     "check_connector": "connector_check",
+    "check_sink": "sink_check",
     "embedded_fleet": "embedded",
     "sshd_fleet": "sshd",
 }
@@ -31,6 +33,7 @@ __all__ = [
     "SshdFleet",
     "account",
     "check_connector",
+    "check_sink",
     "embedded_fleet",
     "sshd_fleet",
 ]

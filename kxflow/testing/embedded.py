@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def embedded_fleet(
     knobs: Knobs | None = None,
     latency: float = 0.0,
     max_sessions: int | None = None,
-    refuse: Sequence[str] = (),
+    refuse: Collection[str] = (),
     password: str | None = None,
 ) -> Iterator[EmbeddedFleet]:
     """SSH hosts on loopback: own port, host key and home each, real `/bin/sh` processes.
@@ -111,7 +111,7 @@ def embedded_fleet(
         refuse: Names of hosts that let nobody in.
         password: Lets in, too.
     """
-    settled = knobs or Knobs(latency=latency, max_sessions=max_sessions, refuse=refuse, password=password)
+    settled = knobs or Knobs(latency=latency, max_sessions=max_sessions, refuse=frozenset(refuse), password=password)
     login = user or me()
     loop = LoopThread()
     with folder() as root:
@@ -125,12 +125,18 @@ def embedded_fleet(
         finally:
             loop.run(_stop(served))
             end_marked(ground.token)
-            loop.call(lambda: [session.end() for each in served.values() for session in each.sessions])
+            loop.call(lambda: _end_sessions(served))
             loop.stop()
 
 
 async def _start(served: dict[str, Served]) -> None:
     await asyncio.gather(*(each.start() for each in served.values()))
+
+
+def _end_sessions(served: dict[str, Served]) -> None:
+    for each in served.values():
+        for session in list(each.sessions):
+            session.end()
 
 
 async def _stop(served: dict[str, Served]) -> None:

@@ -34,7 +34,7 @@ class Knobs:
 
     latency: float = 0.0
     max_sessions: int | None = None
-    refuse: frozenset[str] = field(default=(), converter=frozenset)
+    refuse: frozenset[str] = frozenset()
     password: str | None = None
     forwarding: bool = True
 
@@ -150,7 +150,9 @@ class _Server(asyncssh.SSHServer):
         limit = self._host.knobs.max_sessions
         if limit is not None and len(self._sessions) >= limit:
             return False
-        session = EmbeddedSession(self._host.member.home, self._host.env(self._user), self._ended)
+        session = EmbeddedSession(
+            self._host.member.home, self._host.env(self._user), self._ended, self._host.sessions.discard
+        )
         self._sessions.add(session)
         self._host.sessions.add(session)
         return session

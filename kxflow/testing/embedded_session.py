@@ -30,17 +30,24 @@ class EmbeddedSession(asyncssh.SSHServerSession[bytes]):
     Args:
         home: Working folder of the process.
         env: Its environment.
-        ended: Called with this when the channel is gone.
+        closed: Called with this when the channel is gone.
+        over: Called with this when channel and process are gone.
     """
 
-    def __init__(self, home: Path, env: Mapping[str, str], ended: Callable[[EmbeddedSession], None]) -> None:
-        self._home, self._env, self._ended = home, env, ended
+    def __init__(
+        self,
+        home: Path,
+        env: Mapping[str, str],
+        closed: Callable[[EmbeddedSession], None],
+        over: Callable[[EmbeddedSession], None],
+    ) -> None:
+        self._home, self._env, self._closed, self._over = home, env, closed, over
         self._loop = asyncio.get_running_loop()
         self._chan: asyncssh.SSHServerChannel[bytes] | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._outputs: dict[int, int | None] = {}  # our ends of stdout and stderr, and their SSH data type
         self._paused = False
-        self._stdin = -1
+        self._stdin = self._pidfd = -1
         self._pending = bytearray()
         self._writing = self._eof = self._reported = False
 
@@ -104,7 +111,8 @@ class EmbeddedSession(asyncssh.SSHServerSession[bytes]):
         self._close_stdin()
         for each in list(self._outputs):
             self._close_output(each)
-        self._ended(self)
+        self._closed(self)
+        self._part()
 
     # -- the process's side --
 
@@ -171,18 +179,18 @@ class EmbeddedSession(asyncssh.SSHServerSession[bytes]):
 
     def _await_end(self, child: subprocess.Popen[bytes]) -> None:
         try:
-            number = os.pidfd_open(child.pid)
+            self._pidfd = os.pidfd_open(child.pid)
         except (AttributeError, OSError):  # not Linux, or an old one
             threading.Thread(target=self._wait_in_thread, args=(child,), daemon=True).start()
-            return
+        else:
+            self._loop.add_reader(self._pidfd, self._reap, child)
 
-        def ended() -> None:
-            self._loop.remove_reader(number)
-            os.close(number)
-            child.wait()
-            self._report(child.returncode)
-
-        self._loop.add_reader(number, ended)
+    def _reap(self, child: subprocess.Popen[bytes]) -> None:
+        if self._pidfd >= 0:
+            self._loop.remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
+        self._report(child.wait())
 
     def _wait_in_thread(self, child: subprocess.Popen[bytes]) -> None:
         child.wait()
@@ -202,7 +210,12 @@ class EmbeddedSession(asyncssh.SSHServerSession[bytes]):
                 send(b"exit-signal", len(name).to_bytes(4, "big") + name + bytes(9))
         self._finish()
 
+    def _part(self) -> None:
+        if self._chan is None and (self._reported or self._child is None):
+            self._over(self)
+
     def _finish(self) -> None:
+        self._part()
         if self._reported and not self._outputs and self._chan is not None:
             self._chan.close()
 
@@ -211,7 +224,7 @@ class EmbeddedSession(asyncssh.SSHServerSession[bytes]):
         if self._child is not None and self._child.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGKILL)
-            self._child.wait()
+            self._reap(self._child)
 
 
 _signal_module = signal

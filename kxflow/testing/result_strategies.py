@@ -116,9 +116,7 @@ def bodies() -> st.SearchStrategy[Body]:
             attempt=st.integers(1, 9),
         ),
         st.builds(RunBegan, run=texts(), pipeline=texts(), at=times(), fingerprint=texts(), hosts=names, shape=shapes),
-        st.builds(
-            RunEnded, run=texts(), pipeline=texts(), at=times(), faults=st.lists(faults(), max_size=2).map(tuple)
-        ),
+        st.builds(RunEnded, run=texts(), pipeline=texts(), at=times(), faults=several),
         st.builds(LogRepaired, run=texts(), offset=counts, size=counts, sha256=st.just("0" * 64), saved=texts()),
     )
 

@@ -125,3 +125,17 @@ class Cluster:
     def __repr__(self) -> str:
         few = ", ".join(self.names[:6]) + (", …" if len(self) > 6 else "")
         return f"Cluster({len(self)} hosts: {few})"
+
+    def _repr_html_(self) -> str:
+        from kxflow.values.markup import table, title
+
+        columns = ("host", "address", "roles", "reached by", "variables")
+        rows = ((each.name, each.address, *self._told(each)) for each in self.hosts)
+        return title(repr(self)) + table(columns, rows, total=len(self))
+
+    def _told(self, host: Host) -> tuple[str, str, str]:
+        way = self.connect_of(host)
+        user = f"{way.user}@" if isinstance(way, Ssh) and way.user else ""
+        how = f"ssh {user}{host.address}:{way.port}" if isinstance(way, Ssh) else type(way).__name__.lower()
+        variables = ", ".join(f"{name}={value!r}" for name, value in self.vars_of(host).items())
+        return ", ".join(sorted(host.roles)), how, variables

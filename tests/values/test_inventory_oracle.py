@@ -21,6 +21,7 @@ REACH = {"ansible_host", "ansible_port", "ansible_user"}
 
 
 def expected_of(name: str) -> dict[str, Any]:
+    """What Ansible said of a file."""
     path = DATA / name
     found: dict[str, Any] = json.loads(path.with_name(f"{path.stem}.expected.json").read_text())
     return found
@@ -38,6 +39,7 @@ def groups_of(host: str, said: dict[str, Any]) -> set[str]:
 
 
 def ssh_of(cluster: Cluster, host: Host) -> Ssh:
+    """How a host is reached, which is by SSH."""
     connect = cluster.connect_of(host)
     assert isinstance(connect, Ssh)
     return connect

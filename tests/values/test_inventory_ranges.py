@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kxflow.values.errors import InvalidError
@@ -36,6 +36,7 @@ def oracle(text: str) -> list[str]:
 
 @st.composite
 def numeric(draw: st.DrawFn) -> str:
+    """Ranges of numbers."""
     first = draw(st.integers(0, 120))
     last = first + draw(st.integers(0, 12))
     if draw(st.booleans()):
@@ -49,6 +50,7 @@ def numeric(draw: st.DrawFn) -> str:
 
 @st.composite
 def alphabetic(draw: st.DrawFn) -> str:
+    """Ranges of letters."""
     first = draw(st.integers(0, 51))
     last = draw(st.integers(first, min(51, first + 10)))
     return f"[{LETTERS[first]}:{LETTERS[last]}{draw(st.sampled_from(['', ':3']))}]"
@@ -60,6 +62,7 @@ patterns = st.tuples(words, st.lists(st.tuples(numeric() | alphabetic(), words),
 )
 
 
+@settings(deadline=None)
 @given(pattern=patterns)
 def test_ranges_expand_as_ansible_does(pattern: str) -> None:
     """Same names in the same order, and `count` tells how many."""
@@ -68,6 +71,7 @@ def test_ranges_expand_as_ansible_does(pattern: str) -> None:
     assert ranges.count(pattern) == len(names)
 
 
+@settings(deadline=None)
 @given(text=st.text("a1[]:-", max_size=12))
 def test_any_text_expands_or_is_invalid(text: str) -> None:
     """Nothing but InvalidError, and no bracket is left over."""

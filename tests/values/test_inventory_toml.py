@@ -16,14 +16,17 @@ FILES = {"/etc/fleet/keys/id": b"", "/etc/fleet/pw": b"from-file\n", "/etc/fleet
 
 
 def outside(env: Mapping[str, str] | None = None) -> Outside:
-    return Outside("/etc/fleet", env or {}, check=lambda path: None, read=FILES.__getitem__)
+    """A machine without a disk."""
+    return Outside("/etc/fleet", env or {}, check=lambda _: None, read=FILES.__getitem__)
 
 
 def load(text: str, env: Mapping[str, str] | None = None) -> Cluster:
+    """The cluster of a text."""
     return read(text.encode(), "hosts.toml", outside(env))
 
 
 def ssh(cluster: Cluster, name: str) -> Ssh:
+    """How a host is reached, which is by SSH."""
     connect = cluster.connect_of(cluster[name])
     assert isinstance(connect, Ssh)
     return connect

@@ -10,9 +10,17 @@ from kxflow.values.cluster import Cluster
 from kxflow.values.errors import InvalidError
 from kxflow.values.host import Connect, Host
 from kxflow.values.inventory import yaml_tree
-from kxflow.values.inventory.ansible_connect import KEPT, KEPT_SECRETS, SETTINGS, Reach, check_unsupported, kept_secret
+from kxflow.values.inventory.ansible_connect import (
+    ADDRESS,
+    KEPT,
+    KEPT_SECRETS,
+    SETTINGS,
+    Reach,
+    check_unsupported,
+    kept_secret,
+)
 from kxflow.values.inventory.ansible_model import ALL, UNGROUPED, Draft, Vars, table_vars
-from kxflow.values.inventory.located import Findings, Place
+from kxflow.values.inventory.located import DEPTH, Findings, Place
 from kxflow.values.inventory.outside import Outside, SideFiles
 
 _VAULT = b"$ANSIBLE_VAULT"
@@ -52,21 +60,26 @@ def cluster(draft: Draft, side: SideFiles, outside: Outside) -> Cluster | None:
 
 
 def _cut_circles(draft: Draft) -> None:
-    """Report groups that are their own descendants, and cut the link: what follows walks children without end."""
-    done: set[str] = set()
+    """Report groups that are their own descendants or nested too deep, and cut the link: what follows walks all."""
+    height: dict[str, int] = {}
     for start in draft.groups:
-        path: list[tuple[str, list[str]]] = [(start, list(draft.groups[start].children))]
+        path = [] if start in height else [(start, iter(tuple(draft.groups[start].children)))]
         while path:
             name, left = path[-1]
-            if not left:
-                done.add(path.pop()[0])
-                continue
-            child = left.pop(0)
-            if child == ALL or any(child == above for above, _ in path):
-                place = draft.groups[name].children.pop(child)
-                draft.findings.add(place, f"group {child!r} is its own descendant here", "take this link away")
-            elif child not in done:
-                path.append((child, list(draft.groups[child].children)))
+            child = next(left, None)
+            if child is None:
+                height[name] = 1 + max((height[each] for each in draft.groups[name].children), default=0)
+                path.pop()
+            elif child == ALL or any(child == above for above, _ in path):
+                _cut(draft, name, child, f"group {child!r} is its own descendant here")
+            elif len(path) + height.get(child, 1) > DEPTH:
+                _cut(draft, name, child, f"groups are nested deeper than {DEPTH} here")
+            elif child not in height:
+                path.append((child, iter(tuple(draft.groups[child].children))))
+
+
+def _cut(draft: Draft, group: str, child: str, what: str) -> None:
+    draft.findings.add(draft.groups[group].children.pop(child), what, "take this link away")
 
 
 @define(eq=False)
@@ -187,8 +200,9 @@ class _Fleet:
 
     def _reach(self, name: str, variables: Vars) -> tuple[str | None, Connect]:
         settings = self._settings(variables)
-        address, _ = Reach(settings, self.outside, self.draft.findings).address()
-        return address, self._connect(settings, address or name)
+        address = Reach(settings, self.outside, self.draft.findings).address()
+        way = {key: var for key, var in settings.items() if key not in ADDRESS}  # most hosts share one, save for it
+        return address, self._connect(way, address or name)
 
     def _connect(self, settings: Vars, target: str) -> Connect:
         reach = Reach(settings, self.outside, self.draft.findings)

@@ -17,12 +17,12 @@ from kxflow.values.errors import InvalidError
 from kxflow.values.host import Become, Connect, Host, Local, Method, Ssh, Via
 from kxflow.values.inventory import ssh_args
 from kxflow.values.inventory.ansible_model import Var
-from kxflow.values.inventory.located import Findings, Place, guess
+from kxflow.values.inventory.located import Findings, guess
 from kxflow.values.inventory.outside import Outside
-from kxflow.values.inventory.schema import filled, readable, secret_of_env
+from kxflow.values.inventory.schema import check_address, filled, readable, secret_of_env
 from kxflow.values.secret import Secret
 
-_ADDRESS: Final = ("ansible_host", "ansible_ssh_host")
+ADDRESS: Final = ("ansible_host", "ansible_ssh_host")
 _PORT: Final = ("ansible_port", "ansible_ssh_port")
 _USER: Final = ("ansible_user", "ansible_ssh_user")
 _KEY: Final = ("ansible_private_key_file", "ansible_ssh_private_key_file")
@@ -40,7 +40,7 @@ _KUBE_VARS: Final = tuple(f"ansible_{tool}_{part}" for tool in ("kubectl", "oc")
 
 SETTINGS: Final = frozenset(
     (
-        *_ADDRESS, *_PORT, *_USER, *_KEY, *_PASSPHRASE, *_PASSWORD, *_TIMEOUT, *_ARGS, *_KIND, *_BECOME, *_METHOD,
+        *ADDRESS, *_PORT, *_USER, *_KEY, *_PASSPHRASE, *_PASSWORD, *_TIMEOUT, *_ARGS, *_KIND, *_BECOME, *_METHOD,
         *_BECOME_USER, *_BECOME_PASSWORD, *_KUBE_VARS,
     )
 )  # fmt: skip
@@ -82,6 +82,7 @@ _PREFIXES: Final = (
     "ansible.builtin.", "ansible.netcommon.", "community.docker.", "containers.podman.", "community.general.",
     "kubernetes.core.", "community.okd.", "ansible.legacy.",
 )  # fmt: skip
+_TEXT: Final = 64 * 1024
 _TRUE: Final = ("yes", "true", "on", "1", "y", "t")
 _FALSE: Final = ("no", "false", "off", "0", "n", "f", "")
 _LOOKUP: Final = re.compile(
@@ -113,16 +114,17 @@ class Reach:
     outside: Outside
     findings: Findings
 
-    def address(self) -> tuple[str | None, Place | None]:
+    def address(self) -> str | None:
         """Where `ansible_host` says that it is."""
-        if (var := self._var(_ADDRESS)) is None:
-            return None, None
+        if (var := self._var(ADDRESS)) is None:
+            return None
         try:
-            Host("any", address := self._text(var))
+            check_address(address := self._text(var))
+            Host("any", address)
         except InvalidError as error:
             self._problem(var, error)
-            return None, var.place
-        return address, var.place
+            return None
+        return address
 
     def connect(self, target: str) -> Connect:
         """How it is reached; `target` is what a container tool calls it."""
@@ -257,6 +259,8 @@ class Reach:
             raise InvalidError("this must be text", "write one value")
         if "{{" in var.text or "{%" in var.text:
             raise InvalidError("this is a template, and kxflow renders none", "write the value itself")
+        if len(var.text) > _TEXT:
+            raise InvalidError(f"this text is longer than {_TEXT} characters", "shorten it")
         return var.text
 
     def _number(self, var: Var) -> int:

@@ -11,6 +11,9 @@ from attrs import define, field
 from kxflow.values.inventory.ansible_model import ALL, UNGROUPED, Draft, Group, Vars, literal, take_priority
 from kxflow.values.inventory.located import Findings, Place, guess
 
+LINE: Final = 64 * 1024
+"""Bytes of a line: taking words and literals apart costs more than in proportion."""
+
 _SECTION: Final = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?\Z")
 _GROUP: Final = re.compile(r"([^:\]\s]+)\s*(?:#.*)?\Z")
 _NAME: Final = re.compile(r"[^\s=]+\Z")
@@ -22,6 +25,8 @@ def parse(data: bytes, file: str, findings: Findings) -> Draft:
     reader = _Reader(Draft(file, findings))
     for number, raw in enumerate(data.split(b"\n"), 1):
         reader.line(raw, Place(file, number))
+        if findings.full:
+            break
     reader.finish()
     return reader.draft
 
@@ -31,13 +36,17 @@ class _Reader:
     draft: Draft
     group: Group | None = None
     sort: str = "hosts"
+    foreign: bool = False
     declared: set[str] = field(factory=lambda: {ALL, UNGROUPED})
     pending: dict[str, Place] = field(factory=dict)
 
     def line(self, raw: bytes, place: Place) -> None:
         raw = raw.strip()
-        if not raw or raw[:1] in (b"#", b";"):
+        if self.foreign or not raw or raw[:1] in (b"#", b";"):
             return  # a comment may be in any encoding
+        if len(raw) > LINE:
+            self._add(place, f"this line is longer than {LINE // 1024} KiB", "put long values into host_vars/")
+            return
         try:
             text = raw.decode("utf-8")
         except UnicodeDecodeError:
@@ -82,6 +91,7 @@ class _Reader:
         pattern = words[0]
         if pattern == "---" or (len(words) == 1 and pattern.endswith(":")):
             self._add(place, "this looks like YAML", "name the file *.yml, or write one host in a line")
+            self.foreign = True
             return
         variables: Vars = {}
         for word in words[1:]:

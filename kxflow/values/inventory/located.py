@@ -15,6 +15,13 @@ DEPTH: Final = 32
 """How deep data may be nested, in every format."""
 
 
+PROBLEMS: Final = 1000
+"""How many problems are kept: who wrote that many has another format in mind."""
+
+
+_SHOWN: Final = 500
+
+
 @frozen(order=True)
 class Place:
     """A line of a file; line 0 means the file as a whole.
@@ -111,15 +118,25 @@ def guess(word: object, known: Iterable[str]) -> str:
 
 
 class Findings:
-    """The problems found so far; each is kept once, however many hosts share the line."""
+    """The problems found so far; each is kept once, however many hosts share the line.
+
+    Attributes:
+        full: There are more than are kept; nobody needs to look on.
+    """
 
     def __init__(self, file: str) -> None:
         self._file = file
+        self.full = False
         self._found: dict[tuple[Place, str], Problem] = {}
 
     def add(self, place: Place, what: str, remedy: str = "") -> None:
         """Something is wrong at a place."""
-        self._found.setdefault((place, what), Problem(str(place), what, remedy))
+        if len(what) > _SHOWN:
+            what = what[:_SHOWN] + "…"
+        if len(self._found) < PROBLEMS:
+            self._found.setdefault((place, what), Problem(str(place), what, remedy))
+        else:
+            self.full = True
 
     def invalid(self, place: Place, error: InvalidError) -> None:
         """A value refused what stands at a place."""
@@ -131,7 +148,8 @@ class Findings:
     def take(self) -> tuple[Problem, ...]:
         """All of them: the inventory's own first, then by file and line."""
         order = sorted(self._found, key=lambda key: (key[0].file != self._file, key[0]))
-        return tuple(self._found[key] for key in order)
+        rest = Problem(self._file, f"more than {PROBLEMS} problems", "mend the first ones, and load it again")
+        return (*(self._found[key] for key in order), *([rest] if self.full else []))
 
     def error(self) -> InventoryError:
         """All of them as the one error to raise."""

@@ -37,21 +37,28 @@ def file_bytes(path: str | Path, limit: int = SIZE) -> bytes:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         raise InvalidError(*_unopened(error, shown)) from None
+    try:
+        _check_kind(os.fstat(handle), shown)
+    except InvalidError:
+        os.close(handle)
+        raise
     with open(handle, "rb") as stream:  # noqa: PTH123 -- a descriptor, looked at before it is read
-        about = os.fstat(stream.fileno())
-        if stat.S_ISDIR(about.st_mode):
-            raise InvalidError(f"{shown} is a directory", "name a file in it")
-        if not stat.S_ISREG(about.st_mode):
-            raise InvalidError(f"{shown} is not a regular file", "write its content to a file and name that")
-        if about.st_mode & stat.S_IWOTH:
-            raise InvalidError(
-                f"{shown} can be written by every user of this machine",
-                "whoever writes it decides what runs on your hosts: `chmod o-w` it, then check what it says",
-            )
         data = stream.read(limit + 1)
     if len(data) > limit:
         raise InvalidError(f"{shown} is larger than {limit // 1024} KiB", "split it, or write ranges: web[001:500]")
     return data
+
+
+def _check_kind(about: os.stat_result, shown: str) -> None:
+    if stat.S_ISDIR(about.st_mode):
+        raise InvalidError(f"{shown} is a directory", "name a file in it")
+    if not stat.S_ISREG(about.st_mode):
+        raise InvalidError(f"{shown} is not a regular file", "write its content to a file and name that")
+    if about.st_mode & stat.S_IWOTH:
+        raise InvalidError(
+            f"{shown} can be written by every user of this machine",
+            "whoever writes it decides what runs on your hosts: `chmod o-w` it, then check what it says",
+        )
 
 
 def _unopened(error: OSError | ValueError, shown: str) -> tuple[str, str]:
@@ -78,7 +85,7 @@ def check_readable(path: str) -> None:
         raise InvalidError(*_unopened(error, path)) from None
     if not stat.S_ISREG(about.st_mode):
         raise InvalidError(f"{path} is not a file", "name a file")
-    if not os.access(path, os.R_OK):
+    if not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
         raise InvalidError(*_unopened(PermissionError(), path))
 
 

@@ -15,6 +15,7 @@ HOSTS: Final = 100_000
 
 _RANGE: Final = re.compile(r"\[([0-9]*|[A-Za-z]):([0-9]+|[A-Za-z])(?::([0-9]+))?\]")
 _DIGITS: Final = 9
+_LONGEST: Final = 1000
 _FORM: Final = "write [begin:end] or [begin:end:step], with numbers or single letters: web[01:20]"
 
 
@@ -72,6 +73,8 @@ def _shown(found: re.Match[str], item: int) -> str:
 
 
 def _parts(text: str) -> Sequence[range]:
+    if len(text) > _LONGEST:
+        raise InvalidError(f"{text[:40]!r}… is too long for a host", "a name may have 253 characters")
     if is_range(_RANGE.sub("", text)):
         raise InvalidError(f"the range in {text!r} cannot be read", _FORM)
     return [_numbers(found, text) for found in _RANGE.finditer(text)]

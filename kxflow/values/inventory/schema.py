@@ -167,9 +167,20 @@ def readable(text: str, outside: Outside) -> str:
     return path
 
 
+def check_address(address: str | None) -> None:
+    """Refuse an address that was given and is empty; for `Host` it would be none given.
+
+    Raises:
+        InvalidError: It is empty.
+    """
+    if address is not None and not address.strip():
+        raise InvalidError("the address is empty", "leave it out where the name will do")
+
+
 def host_or_problem(entry: Entry, findings: Findings, name: str, address: str | None) -> bool:
     """Whether a host may be named so; where not, that is reported."""
     try:
+        check_address(address)
         Host(name, address)
     except InvalidError as error:
         findings.invalid(entry.place, error)

@@ -266,8 +266,11 @@ def has_placeholder(settings: Mapping[str, Setting]) -> bool:
 
 
 def over(hop: Hop, connect: Ssh) -> Ssh:
-    """How a host of this inventory is reached as a hop: its own settings, under what the hop says."""
-    changes: dict[str, Any] = {"jump": ()}
+    """How a host of this inventory is reached as a hop: its own settings, under what the hop says.
+
+    Nothing is run on a hop, so nobody is become there.
+    """
+    changes: dict[str, Any] = {"jump": (), "become": None}
     if hop.user is not None:
         changes["user"] = hop.user
     if hop.port is not None:

@@ -14,7 +14,7 @@ from typing import Final, Literal, NoReturn, TypeAlias
 
 from attrs import define, field, frozen
 
-from kxflow.values.inventory.located import DEPTH
+from kxflow.values.inventory.located import DEPTH, PROBLEMS
 
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _BLANK: Final = re.compile(r"[ \t]*+")
@@ -76,11 +76,13 @@ class _BrokenError(Exception):
 
 
 def statements(text: str) -> list[Statement]:
-    """Every statement of a text whose lines end with a newline alone, in order."""
+    """Every statement of a text whose lines end with a newline alone, in order; it stops after too many broken ones."""
     scanner = _Scanner(text)
     found = []
-    while (each := scanner.statement()) is not None:
+    broken = 0
+    while broken <= PROBLEMS and (each := scanner.statement()) is not None:
         found.append(each)
+        broken += each.sort == "broken"
     return found
 
 

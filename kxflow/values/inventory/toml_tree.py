@@ -31,6 +31,7 @@ class _Document:
         self.file = file
         self.findings = findings
         self.statements = statements(text)
+        self.headers = _headers(self.statements)
         self.left_out: set[int] = set()
 
     def read(self) -> tuple[Table, tuple[Table, ...]]:
@@ -41,7 +42,7 @@ class _Document:
         marks, twice = _place(self.statements, self._kept())
         for index, first in twice.items():
             if index not in self.left_out:
-                self._add(self.statements[index].line, *_twice(self.statements, index, first))
+                self._add(self.statements[index].line, *self._twice(index, first))
         again = [self._leave_out(index) for index in twice if index not in self.left_out]
         data = self._load()
         main = _table(data, marks, self.file)
@@ -54,7 +55,8 @@ class _Document:
         """Leave out a statement, a header with all that stands under it; gives what reads as a document of its own."""
         if not _is_header(self.statements[index]):
             self.left_out.add(index)
-            return [*_header_of(self.statements, index), index]
+            above = self.headers[index]
+            return [index] if above is None else [above, index]
         section = [index]
         for following in range(index + 1, len(self.statements)):
             if _is_header(self.statements[following]):
@@ -105,6 +107,16 @@ class _Document:
             return None  # reported already, or to be seen once the repetition is gone
         return _table(data, _place(self.statements, part)[0], self.file)
 
+    def _twice(self, index: int, first: int) -> tuple[str, str]:
+        """What to say of a statement that says again what was said in line `first`."""
+        each, above = self.statements[index], self.headers[index]
+        table = self.statements[above].keys if above is not None and above != index else ()
+        path = (*table, *each.keys)
+        if path[0] == "hosts" and len(path) == 2:
+            return f"host {path[1]!r} is declared twice, first in line {first}", "give each host its own name"
+        name = ".".join(path)
+        return f"{name!r} is set twice, first in line {first}", "keep one of them, or join them"
+
     def _add(self, line: int, what: str, remedy: str) -> None:
         self.findings.add(Place(self.file, line), what, remedy)
 
@@ -113,8 +125,15 @@ def _is_header(each: Statement) -> bool:
     return each.sort in ("table", "array") or (each.sort == "broken" and each.keys == ("table",))
 
 
-def _header_of(found: Sequence[Statement], index: int) -> list[int]:
-    return next(([above] for above in range(index, -1, -1) if _is_header(found[above])), [])
+def _headers(found: Sequence[Statement]) -> list[int | None]:
+    """By statement, the index of the header that it stands under; a header stands under itself."""
+    headers: list[int | None] = []
+    now = None
+    for index, each in enumerate(found):
+        if _is_header(each):
+            now = index
+        headers.append(now)
+    return headers
 
 
 def _only(text: str, found: Sequence[Statement], kept: Iterable[int]) -> str:
@@ -182,16 +201,6 @@ def _open(root: Mark, header: Statement) -> tuple[int | None, Mark]:
     # A table that only came as part of a longer key stands where its own header is.
     old.line, old.closed = header.line, True
     return None, old
-
-
-def _twice(found: Sequence[Statement], index: int, first: int) -> tuple[str, str]:
-    each = found[index]
-    above = _header_of(found, index) if each.sort == "pair" else []
-    path = (*(found[above[0]].keys if above else ()), *each.keys)
-    if path[0] == "hosts" and len(path) == 2:
-        return f"host {path[1]!r} is declared twice, first in line {first}", "give each host its own name"
-    name = ".".join(path)
-    return f"{name!r} is set twice, first in line {first}", "keep one of them, or join them"
 
 
 def _line_of(error: Exception) -> int | None:

@@ -1,0 +1,237 @@
+"""One run from outside: a stream of events that can be left at any point, or a report."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from functools import partial
+from types import TracebackType
+from typing import Final, Self, TypeAlias
+
+import anyio
+import anyio.to_thread
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from attrs import evolve, frozen
+
+from kxflow.interpreters.engine import Engine
+from kxflow.interpreters.feed import Feed
+from kxflow.interpreters.ports import Connector, Sink
+from kxflow.values.errors import InvalidError
+from kxflow.values.event import Event, RunEnded, StepEnded
+from kxflow.values.fault import Fault
+from kxflow.values.outcome import Outcome, outcome_of
+from kxflow.values.report import Report
+from kxflow.values.result import StepResult
+
+BUFFER: Final = 256
+
+HandOn: TypeAlias = Callable[[Event], Awaitable[None]]
+
+
+@frozen
+class RunPlan:
+    """A run as it was asked for, checked; nothing was done yet.
+
+    Attributes:
+        engine: Makes the engine on an event loop, given whom to deliver events to.
+        sinks: What else hears of it.
+        connector: Given up when the run is over.
+    """
+
+    engine: Callable[[HandOn], Engine]
+    sinks: tuple[Sink, ...]
+    connector: Connector
+
+
+class Stream:
+    """A run whose events come while it goes on: an async iterator, and an async context manager.
+
+    Leaving it early ends the run: connections are closed, and hosts end the steps in progress. `async with` waits for
+    that; an iteration that is broken off outside of one ends it when the stream is closed or collected.
+    """
+
+    def __init__(self, plan: RunPlan) -> None:
+        self._plan = plan
+        self._background: _Background | None = None
+        self._receive: MemoryObjectReceiveStream[Event] | None = None
+        self._engine: Engine | None = None
+        self._closed = False
+
+    def stop(self, reason: str = "stopped by the caller") -> None:
+        """Let steps in flight end and begin no other; the stream goes on to its end. Call it on the stream's loop."""
+        if self._engine is not None:
+            self._engine.interrupt(reason)
+
+    def abort(self, reason: str = "aborted by the caller") -> None:
+        """End steps in flight now; the stream goes on to its end. Call it on the stream's loop."""
+        if self._engine is not None:
+            self._engine.abort(reason)
+
+    async def __aenter__(self) -> Self:
+        self._start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        if self._closed:
+            raise StopAsyncIteration
+        receive = self._start()
+        try:
+            return await receive.receive()
+        except anyio.EndOfStream:
+            await self.aclose()
+            raise StopAsyncIteration from None
+
+    def _start(self) -> MemoryObjectReceiveStream[Event]:
+        if self._closed:
+            raise InvalidError("this stream is over", "a stream runs once: make another")
+        if self._receive is None:
+            send, self._receive = anyio.create_memory_object_stream[Event](BUFFER)
+            conduct = Conduct(self._plan, partial(_hand_on, send))
+            self._engine = conduct.engine
+            self._background = _Background(partial(_to_the_end, conduct, send))
+        return self._receive
+
+    async def aclose(self) -> None:
+        """End the run, where it still goes on, and wait until it has ended.
+
+        Raises:
+            Exception: What the run raised: a bug, never trouble on a host.
+        """
+        self._closed = True
+        if self._background is None or self._receive is None:
+            return
+        self._receive.close()
+        background, self._background = self._background, None
+        with anyio.CancelScope(shield=True):
+            await background.end()
+
+    def __del__(self) -> None:
+        if self._background is not None and self._receive is not None:
+            self._background.abandon(self._receive)
+
+
+async def _hand_on(send: MemoryObjectSendStream[Event], event: Event) -> None:
+    try:
+        await send.send(event)
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+        return  # nobody reads any more; sinks were told
+
+
+async def _to_the_end(conduct: Conduct, send: MemoryObjectSendStream[Event]) -> None:
+    async with send:
+        await conduct()
+
+
+class _Show:
+    """Events to sinks, and then to whoever reads them."""
+
+    def __init__(self, sinks: Iterable[Sink], hand_on: HandOn) -> None:
+        self._feeds = [Feed(each) for each in sinks]
+        self._hand_on = hand_on
+
+    async def deliver(self, event: Event) -> None:
+        for feed in self._feeds:
+            feed.put(event)
+        if isinstance(event, RunEnded):
+            event = evolve(event, faults=(*event.faults, *await self.close()))
+        await self._hand_on(event)
+
+    async def close(self) -> list[Fault]:
+        """Let the sinks finish; what went wrong with them."""
+        feeds, self._feeds = self._feeds, []
+        faults = [await anyio.to_thread.run_sync(feed.close, abandon_on_cancel=False) for feed in feeds]
+        return [fault for fault in faults if fault is not None]
+
+
+class Conduct:
+    """One run: the engine between its connector and its sinks."""
+
+    def __init__(self, plan: RunPlan, hand_on: HandOn) -> None:
+        self._show = _Show(plan.sinks, hand_on)
+        self._connector = plan.connector
+        self.engine = plan.engine(self._show.deliver)
+
+    async def __call__(self) -> None:
+        try:
+            await self.engine.run()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._show.close()
+                with anyio.move_on_after(5):
+                    await self._connector.aclose()
+
+
+class Kept:
+    """What a run leaves: its results and its faults, no other event."""
+
+    def __init__(self) -> None:
+        self._results: list[StepResult] = []
+        self._faults: tuple[Fault, ...] = ()
+
+    async def take(self, event: Event) -> None:
+        if isinstance(event, StepEnded):
+            self._results.append(event.result)
+        elif isinstance(event, RunEnded):
+            self._faults = event.faults
+
+    @property
+    def outcome(self) -> Outcome:
+        """The report on its track."""
+        return outcome_of(Report(self._results, self._faults))
+
+
+class _Background:
+    """A task outside of the caller's scopes, so that a stream can be left at any point; asyncio and trio."""
+
+    def __init__(self, work: Callable[[], Awaitable[None]]) -> None:
+        self._work = work
+        self._scope = anyio.CancelScope()
+        self._done = anyio.Event()
+        self._error: BaseException | None = None
+        try:
+            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            self._loop = None
+        if self._loop is not None:
+            self._task = self._loop.create_task(self._main())
+        else:
+            import trio
+
+            trio.lowlevel.spawn_system_task(self._main)
+
+    async def _main(self) -> None:
+        try:
+            with self._scope:
+                await self._work()
+        except BaseException as error:  # noqa: BLE001 -- carried over to whoever waits for the end
+            self._error = error
+        finally:
+            self._done.set()
+
+    async def end(self) -> None:
+        """End it and wait; raises what it raised."""
+        if not self._done.is_set():
+            self._scope.cancel()
+        await self._done.wait()
+        if self._error is not None:
+            raise self._error
+
+    def abandon(self, receive: MemoryObjectReceiveStream[Event]) -> None:
+        """End it, from wherever, without waiting; nobody reads any more."""
+
+        def end() -> None:
+            receive.close()
+            self._scope.cancel()
+
+        if self._loop is None:
+            end()
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(end)

@@ -1,0 +1,230 @@
+"""From ops to the text of a program: one POSIX `sh` program, sent once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any, Final
+
+from kxflow.shell.preamble import PREAMBLE
+from kxflow.shell.program import Op, Program
+from kxflow.shell.quote import printf_format, quote
+from kxflow.values.action import DEFAULT_TIMEOUT, Command
+from kxflow.values.host import Become
+
+STOP: Final = b"stop\n"
+KILL: Final = b"kill\n"
+
+# Nested programs say by their exit status how they ended; sudo, su and doas pass it on.
+NESTED_END, NESTED_HALT, NESTED_STOP = 77, 78, 79
+
+# dd with bs=1 reads exactly that much and no byte of the lease, but takes two system calls a byte: so the first stage
+# is short, and reads the rest in blocks. `echo x` guards trailing newlines; LC_ALL=C makes ${#…} count bytes.
+_STAGE: Final = (
+    b'kx_z=%d;kx_p=;kx_l=${LC_ALL-};kx_e=${LC_ALL+x};LC_ALL=C;while [ $kx_z -gt 0 ];do '
+    b"kx_c=$(dd bs=$kx_z count=1 2>/dev/null;echo x);kx_c=${kx_c%%x};"
+    b'[ "$kx_c" ]||exit 125;kx_p=$kx_p$kx_c;kx_z=$((kx_z-${#kx_c}));done;eval "$kx_p"\n'
+)
+_OPENING: Final = b'if [ "$kx_e" ];then LC_ALL=$kx_l;else unset LC_ALL;fi;unset kx_p kx_c kx_z kx_l kx_e\n'
+
+
+def bootstrap(body: bytes) -> tuple[str, bytes]:
+    """The constant line that a login shell sees, and what to write to its stdin."""
+    stage = _STAGE % len(body)
+    return f'eval "`dd bs=1 count={len(stage)} 2>/dev/null`"', stage + body
+
+
+def compile(  # noqa: A001 -- the field's word; the builtin is not used here
+    ops: Sequence[Op],
+    *,
+    nonce: str,
+    connect_become: Become | None = None,
+    verified: frozenset[Become] = frozenset(),
+) -> Program:
+    """The program of some ops.
+
+    Args:
+        ops: In order; indexes count from 0.
+        nonce: 128 bits, hex, made anew for each program.
+        connect_become: User to act as where a command names none.
+        verified: Users of whom it is known on this connection that their password is asked for and right.
+    """
+    line, data = bootstrap(_whole(_steps(ops, nonce, connect_become, verified), nonce, (0, 0, 0)))
+    return Program(tuple(ops), ("sh", "-c", line), data, nonce)
+
+
+def _whole(steps: Iterable[bytes], nonce: str, codes: tuple[int, int, int]) -> bytes:
+    own = b"kx_n=%s kx_c0=%d kx_c1=%d kx_c2=%d\n" % (nonce.encode(), *codes)
+    return _OPENING + own + PREAMBLE + b"\n" + b"\n".join(steps) + b"\nkx_done\n"
+
+
+def _steps(
+    ops: Sequence[Op], nonce: str, connect_become: Become | None, verified: frozenset[Become]
+) -> Iterable[bytes]:
+    groups: list[int] = []
+    for become, run in groupby(ops, key=lambda op: op.command.become or connect_become):
+        neighbours = list(run)
+        text = [_op(op, later=op.group in groups[-1:]) for op in _noting(neighbours, groups)]
+        if become is None:
+            yield from text
+        else:
+            nested = _whole(text, nonce, (NESTED_END, NESTED_HALT, NESTED_STOP))
+            yield _become(become, neighbours[0], nested, become in verified)
+
+
+def _noting(ops: Iterable[Op], groups: list[int]) -> Iterable[Op]:
+    """Each op, its group noted when the next is asked for."""
+    for op in ops:
+        yield op
+        groups.append(op.group)
+
+
+def _become(become: Become, first: Op, nested: bytes, known: bool) -> bytes:
+    """A nested program as another user."""
+    line, data = bootstrap(nested)
+    user = quote(become.user)
+    inner = quote(line)
+    secret = become.password
+    give = b"" if secret is None else b"kx_pw=%s\n" % quote(secret.raw)
+    match become.method:
+        case "sudo":
+            base = b"sudo %s -H -u " + user + b" -- sh -c " + inner
+            trial = base % b"-n -k"
+            run = b'if [ "$kx_need" ];then %s;else %s;fi' % (base % b"-S -k -p ''", base % b"-n")
+        case "doas":
+            trial = run = b"doas -n -u " + user + b" sh -c " + inner
+        case "su":
+            trial = run = b"su " + user + b" -c " + quote(b"sh -c " + inner)
+    return b"""\
+if [ -z "$kx_h" ];then if [ "$kx_stop" ];then kx_h=stop;else
+kx_ni=%d kx_nm=%s kx_ok=%s
+%skx_np=%s
+kx_try() { %s; }
+kx_run() { %s; }
+kx_become
+unset kx_pw kx_np
+fi;fi""" % (
+        first.index,
+        become.method.encode(),
+        b"1" if known else b"",
+        give,
+        quote(data),
+        trial,
+        run,
+    )
+
+
+def _op(op: Op, *, later: bool) -> bytes:
+    """One op; `later` parts of a step are left out when a part before them failed, and are not stopped."""
+    command = op.command
+    timeout = max(1, int(-(-(command.timeout or DEFAULT_TIMEOUT) // 1)))
+    tick = min(60, max(1, timeout // 10))
+    begin = b"kx_a %d %d %d %d" % (op.index, timeout, tick, timeout + 2)
+    if later:
+        begin = b'[ "$kx_q" != %d ]&&{ kx_k=$kx_stop;kx_stop=;%s;kx_r=$?;kx_stop=$kx_k;[ $kx_r = 0 ];}' % (op.group, begin)
+    body = _in_folder(op, _asked(op))
+    alone = _uses(command) == 1
+    environment = b"" if alone or not command.env else b"kx_v(){ %s; }\n" % _exports(command)
+    forget = b"" if alone or not command.env else b"unset -f kx_v\n"
+    return b"if %s;then\n%s%s\n%sfi" % (begin, environment, body, forget)
+
+
+def _uses(command: Command[Any]) -> int:
+    return 1 + (command.check is not None) + (command.value is not None)
+
+
+def _fail(op: Op) -> bytes:
+    return b"kx_f %d %s" % (op.group, b"1" if op.go_on else b"''")
+
+
+def _in_folder(op: Op, inner: bytes) -> bytes:
+    folder = op.command.cwd
+    if folder is None:
+        return inner
+    there = quote("./-" if folder == "-" else folder)
+    return b"if cd -- %s;then\n%s\nkx_back;else kx_w e %d cwd 1;%s;fi" % (there, inner, op.index, _fail(op))
+
+
+def _asked(op: Op) -> bytes:
+    """Check, then run; the value after either."""
+    command = op.command
+    run = _run(op)
+    check = command.check
+    if check is None:
+        return run
+    undone = b"|".join(b"%d" % code for code in sorted(check.undone))
+    return (
+        b"kx_w p %d c\n%s\nkx_r=$?\ncase $kx_r in\n0) %s;;\n%s) kx_w p %d r\n%s;;\n*) kx_w e %d check_failed $kx_r;%s;;\nesac"
+        % (
+            op.index,
+            _subshell(command, _eval(check.text)),
+            _value(op, b"held", b"0"),
+            undone,
+            op.index,
+            run,
+            op.index,
+            _fail(op),
+        )
+    )
+
+
+def _run(op: Op) -> bytes:
+    command = op.command
+    well = b"|".join(b"%d" % code for code in sorted(command.ok_codes))
+    body = _subshell(command, _program(command))
+    if command.stdin is not None:
+        data = command.stdin if isinstance(command.stdin, bytes) else command.stdin.raw
+        body = b"printf %s|%s" % (printf_format(data), body) if data else body
+    return b"%s\nkx_r=$?\ncase $kx_r in\n%s) %s;;\n*) kx_w e %d ran $kx_r;%s;;\nesac" % (
+        body,
+        well,
+        _value(op, b"ran", b"$kx_r"),
+        op.index,
+        _fail(op),
+    )
+
+
+def _value(op: Op, how: bytes, code: bytes) -> bytes:
+    """The end of an op that went well: its value, where it has one."""
+    end = b"kx_w e %d %s %s" % (op.index, how, code)
+    if op.command.value is None:
+        return end
+    ask = _subshell(op.command, _eval(op.command.value))
+    return b"kx_w p %d v\n%s\nkx_k=$?\ncase $kx_k in\n0) %s;;\n*) kx_w e %d value_failed $kx_k;%s;;\nesac" % (
+        op.index,
+        ask,
+        end,
+        op.index,
+        _fail(op),
+    )
+
+
+def _exports(command: Command[Any]) -> bytes:
+    words = [
+        name.encode() + b"=" + quote(value if isinstance(value, str) else value.raw)
+        for name, value in command.env.items()
+    ]
+    return b"export " + b" ".join(words)
+
+
+def _subshell(command: Command[Any], body: bytes) -> bytes:
+    """A step's own process: nothing of ours in it, its environment, no lease."""
+    prologue = b"kx_in"
+    if command.env:
+        prologue += b";" + (_exports(command) if _uses(command) == 1 else b"kx_v")
+    return b"(%s;%s)" % (prologue, body)
+
+
+def _eval(text: str) -> bytes:
+    """Shell text as an argument: a mistake in it hurts nobody else."""
+    return b"eval " + quote(text + "\n")
+
+
+def _program(command: Command[Any]) -> bytes:
+    if command.argv is None:
+        text = command.text or ""
+        if not command.detached:
+            return _eval(text)
+        return b"kx_t=%s;export kx_t;exec setsid sh -c 'kx_u=$kx_t;unset kx_t;eval \"$kx_u\"'" % quote(text)
+    words = b" ".join(quote(word) for word in command.argv)
+    return b"exec setsid " + words if command.detached else b"exec " + words

@@ -1,0 +1,217 @@
+"""The part of every program that is the same: POSIX `sh`, sent before the steps.
+
+Three processes beside the steps: M, the shell that runs them in order; G, a guard that reads the lease (stdin, kept
+as fd 3); T, a timer for a run of steps with one timeout. G and T end what is in M's session when they must, and say so.
+
+Variables: `kx_n` nonce; `kx_h` why the program is over; `kx_q` group that is left out; `kx_stop`, `kx_tick` set by
+signals; `kx_g`, `kx_t` pids of G and T; `kx_y` the timeout T watches; `kx_d` folder to come back to.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_TEXT: Final = r"""
+CDPATH=
+kx_h= kx_q= kx_stop= kx_tick= kx_g= kx_t= kx_y= kx_d=$PWD
+exec 3<&0 </dev/null
+
+# A frame on stdout, a frame on both streams.
+kx_o() { printf '\000%s %s\000' "$kx_n" "$*"; }
+kx_w() { printf '\000%s %s\000' "$kx_n" "$*"; printf '\000%s %s\000' "$kx_n" "$*" >&2; }
+
+# Who am I (kx_me), and whose session is this (kx_s)? In a subshell only /proc/self knows, and asking it forks nothing.
+kx_who() {
+  kx_i=
+  { while IFS= read -r kx_j; do kx_i="$kx_i$kx_j "; done </proc/self/stat; } 2>/dev/null
+  if [ "$kx_i" ]; then
+    kx_me=${kx_i%% *}
+    set -- ${kx_i##*) }
+    kx_s=$4
+  else
+    kx_me=$(sh -c 'echo $PPID')
+    kx_s=$(ps -o sess= -p $$ 2>/dev/null)
+    kx_s=${kx_s##* }
+  fi
+}
+
+# Live processes of the session into kx_l, without me; a leader that is not M is a login shell or an agent of sudo.
+kx_scan() {
+  kx_l=
+  if [ -r /proc/self/stat ]; then
+    for kx_f in /proc/[0-9]*/stat; do
+      kx_i=
+      { while IFS= read -r kx_j; do kx_i=$kx_j; done <"$kx_f"; } 2>/dev/null
+      [ "$kx_i" ] || continue
+      set -- ${kx_i##*) }
+      [ "$4" = "$kx_s" ] || continue
+      [ "$1" = Z ] && continue
+      kx_f=${kx_f#/proc/}
+      kx_add "${kx_f%/stat}"
+    done
+  else
+    for kx_f in $(ps -A -o pid= -o sess= 2>/dev/null | while read -r kx_i kx_j; do
+      [ "$kx_j" = "$kx_s" ] && echo "$kx_i"; done); do
+      kx_add "$kx_f"
+    done
+  fi
+}
+kx_add() {
+  [ "$1" = "$kx_me" ] && return
+  [ "$1" = "$kx_s" ] && [ "$1" != $$ ] && return
+  kx_l="$kx_l $1"
+}
+kx_nap() { sleep 0.1 2>/dev/null || sleep 1; }
+
+# End everything in the session: TERM, a second, KILL. Then say so, and whether it is so.
+kx_reap() {
+  trap '' TERM USR1 USR2
+  kx_who
+  kx_scan
+  [ "$kx_l" ] && kill -s TERM $kx_l 2>/dev/null
+  kx_k=0
+  while kx_scan; [ "$kx_l" ] && [ $kx_k -lt 10 ]; do kx_nap; kx_k=$((kx_k+1)); done
+  kx_k=0
+  while [ "$kx_l" ] && [ $kx_k -lt 20 ]; do
+    kill -s KILL $kx_l 2>/dev/null
+    kx_nap
+    kx_scan
+    kx_k=$((kx_k+1))
+  done
+  [ "$kx_l" ] && kx_w k "$1" 0 || kx_w k "$1" 1
+  exit 0
+}
+
+# G: the guard.
+kx_guard() {
+  {
+    while IFS= read -r kx_i; do
+      case $kx_i in
+        stop) kill -s USR1 $$ ;;
+        kill) kx_reap kill ;;
+      esac
+    done
+    kx_reap lease
+  } <&3 3<&- &
+  kx_g=$!
+}
+
+# T: the timer. It tells M after a tick, so that M can start a new one, and reaps when nobody did.
+kx_timer() {
+  kx_y=$1 kx_tick=
+  {
+    kx_z= kx_x=
+    trap 'kx_x=1; [ "$kx_z" ] && kill "$kx_z" 2>/dev/null' TERM
+    trap '' USR1 USR2
+    for kx_i in $2 $3; do
+      [ "$kx_x" ] && exit 0
+      sleep "$kx_i" >/dev/null 2>&1 &
+      kx_z=$!
+      [ "$kx_x" ] && { kill "$kx_z" 2>/dev/null; exit 0; }
+      wait "$kx_z"
+      [ "$kx_x" ] && exit 0
+      kx_z=
+      [ "$kx_i" = "$2" ] && kill -s USR2 $$
+    done
+    kx_reap timeout
+  } </dev/null 3<&- &
+  kx_t=$!
+}
+kx_quiet() {
+  [ "$kx_t" ] && kill "$kx_t" 2>/dev/null
+  [ "$kx_g" ] && kill "$kx_g" 2>/dev/null
+  kx_t= kx_g= kx_y=
+}
+
+# May the op begin (index, timeout, tick, rest)? Say so, and see that somebody watches the clock.
+kx_a() {
+  [ "$kx_h" ] && return 1
+  [ "$kx_stop" ] && { kx_h=stop; return 1; }
+  [ "$kx_g" ] || kx_guard
+  if [ "$kx_y" != "$2" ] || [ "$kx_tick" ]; then
+    [ "$kx_t" ] && kill "$kx_t" 2>/dev/null
+    kx_timer "$2" "$3" "$4"
+  fi
+  kx_w b "$1"
+}
+
+# A failed op: leave out the rest of its group, or halt.
+kx_f() { if [ "$2" ]; then kx_q=$1; else kx_h=halt; fi; }
+
+# Nobody's business but M's: gone before a step begins.
+kx_in() { unset kx_n kx_h kx_q kx_g kx_t kx_y kx_d kx_stop kx_tick kx_pw kx_l; exec 3<&-; trap - USR1 USR2; }
+kx_back() { cd -- "$kx_d" 2>/dev/null || cd /; }
+
+# Neighbouring ops of another user: one nested program. Its stdin is a pipe that this side feeds and keeps open.
+kx_relay() {
+  kx_who
+  printf '%s\n' "$kx_me"
+  [ "$kx_need" ] && printf '%s\n' "$kx_pw"
+  printf '%s' "$kx_np"
+  while IFS= read -r kx_i; do
+    [ "$kx_i" = stop ] && kill -s USR1 $$
+    printf '%s\n' "$kx_i"
+  done
+  exec >/dev/null
+  sleep 3
+  kx_reap lease
+}
+kx_become() {
+  kx_quiet
+  kx_w s "$kx_ni"
+  command -v "$kx_nm" >/dev/null 2>&1 || { kx_w n "$kx_ni" 127; kx_h=halt; return; }
+  kx_need=
+  if [ "${kx_pw+x}" ]; then
+    kx_asked || { kx_w n "$kx_ni" 1; kx_h=halt; return; }
+    [ "$kx_need" ] && kx_w y "$kx_ni" 1 || kx_w y "$kx_ni" 0
+  fi
+  kx_relay <&3 3<&- | {
+    exec 3<&-
+    IFS= read -r kx_i
+    kx_run
+    kx_r=$?
+    kill "$kx_i" 2>/dev/null
+    exit $kx_r
+  }
+  case $? in
+    77) ;;
+    78) kx_h=halt ;;
+    79) kx_h=stop ;;
+    *) kx_w n "$kx_ni" $?; kx_h=halt ;;
+  esac
+}
+# Is the password asked for (kx_need), and is it the right one?
+kx_asked() {
+  if [ "$kx_nm" = su ]; then
+    [ "$(id -u)" = 0 ] && return 0
+  elif [ -z "$kx_ok" ] && kx_try </dev/null >/dev/null 2>&1; then
+    return 0
+  fi
+  kx_need=1
+  [ "$kx_ok" ] && return 0
+  printf '%s\n' "$kx_pw" | kx_run >/dev/null
+}
+
+kx_done() {
+  kx_quiet
+  kx_w d "${kx_h:-end}"
+  case $kx_h in
+    halt) exit "$kx_c1" ;;
+    stop) exit "$kx_c2" ;;
+  esac
+  exit "$kx_c0"
+}
+trap 'kx_stop=1' USR1
+trap 'kx_tick=1' USR2
+kx_w u
+"""
+
+
+def _dense(text: str) -> bytes:
+    """Without comments, blank lines and indentation: fewer bytes on the wire."""
+    lines = (line.strip() for line in text.split("\n"))
+    return "\n".join(line for line in lines if line and not re.match(r"#", line)).encode()
+
+
+PREAMBLE: Final = _dense(_TEXT)
