@@ -20,6 +20,8 @@ from kxflow.values.output import Output
 START_LIMIT: Final = 30.0
 DEATH_LIMIT: Final = 6.0
 OUTPUT_LIMIT: Final = 1 << 30
+DRAIN_LIMIT: Final = 2.0
+ESCALATION_LIMIT: Final = 20.0
 
 Handler: TypeAlias = Callable[[frames.Event], Awaitable[None]]
 Why: TypeAlias = Literal["cancel", "timed_out", "output_limit"]
@@ -71,6 +73,7 @@ class Conversation:
         self._killed: frames.Killed | None = None
         self._why: Why | None = None
         self._told_stop = False
+        self._gone = False
 
     def wake(self) -> None:
         """Look at the brake and the deadline again."""
@@ -91,6 +94,7 @@ class Conversation:
                 tasks.start_soon(self._tell, process, self._program.body)
                 tasks.start_soon(self._pump, process.read_stdout, self._reader.stdout)
                 tasks.start_soon(self._pump, process.read_stderr, self._reader.stderr)
+                tasks.start_soon(self._mind, process)
                 await self._steer(process)
                 tasks.cancel_scope.cancel()
             with anyio.move_on_after(2):
@@ -134,12 +138,23 @@ class Conversation:
         if not self._open:
             self.wake()
 
+    async def _mind(self, process: Process) -> None:
+        """A program that ended and did not say so was ended by others; what it wrote may still be on its way."""
+        await process.wait()
+        await anyio.sleep(DRAIN_LIMIT)
+        self._gone = True
+        self.wake()
+
     async def _take(self, event: frames.Event) -> None:
         match event:
             case frames.Up():
                 self._up = True
                 self._deadline = inf
                 self.wake()
+            case frames.Escalating():
+                if self._why is None:
+                    self._deadline = anyio.current_time() + ESCALATION_LIMIT
+                    self.wake()
             case frames.Began(index):
                 self._seen = 0
                 if self._why is None:
@@ -162,7 +177,7 @@ class Conversation:
 
     @property
     def _finished(self) -> bool:
-        return self._done is not None or self._killed is not None or not self._open
+        return self._done is not None or self._killed is not None or self._gone or not self._open
 
     async def _steer(self, process: Process) -> None:
         """Wait for the end; meanwhile pass on stops and keep deadlines."""

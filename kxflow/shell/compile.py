@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, Final
 
+from attrs import evolve
+
 from kxflow.shell.preamble import PREAMBLE
 from kxflow.shell.program import Op, Program
 from kxflow.shell.quote import printf_format, quote
@@ -49,8 +51,13 @@ def compile(  # noqa: A001 -- the field's word; the builtin is not used here
         connect_become: User to act as where a command names none.
         verified: Users of whom it is known on this connection that their password is asked for and right.
     """
-    line, data = bootstrap(_whole(_steps(ops, nonce, connect_become, verified), nonce, (0, 0, 0)))
-    return Program(tuple(ops), ("sh", "-c", line), data, nonce)
+    decided = tuple(op if op.command.become else _as(op, connect_become) for op in ops)
+    line, data = bootstrap(_whole(_steps(decided, nonce, verified), nonce, (0, 0, 0)))
+    return Program(decided, ("sh", "-c", line), data, nonce)
+
+
+def _as(op: Op, become: Become | None) -> Op:
+    return op if become is None else evolve(op, command=evolve(op.command, become=become))
 
 
 def _whole(steps: Iterable[bytes], nonce: str, codes: tuple[int, int, int]) -> bytes:
@@ -58,11 +65,9 @@ def _whole(steps: Iterable[bytes], nonce: str, codes: tuple[int, int, int]) -> b
     return _OPENING + own + PREAMBLE + b"\n" + b"\n".join(steps) + b"\nkx_done\n"
 
 
-def _steps(
-    ops: Sequence[Op], nonce: str, connect_become: Become | None, verified: frozenset[Become]
-) -> Iterable[bytes]:
+def _steps(ops: Sequence[Op], nonce: str, verified: frozenset[Become]) -> Iterable[bytes]:
     groups: list[int] = []
-    for become, run in groupby(ops, key=lambda op: op.command.become or connect_become):
+    for become, run in groupby(ops, key=lambda op: op.command.become):
         neighbours = list(run)
         text = [_op(op, later=op.group in groups[-1:]) for op in _noting(neighbours, groups)]
         if become is None:
