@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import fcntl
 import hashlib
 import hmac
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -199,8 +201,8 @@ def stamp(paths: Sequence[str]) -> tuple[tuple[int, ...], ...]:
     found: list[tuple[int, ...]] = []
     for path in paths:
         try:
-            stat = Path(path).expanduser().stat()
-            found.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
+            state = Path(path).expanduser().stat()
+            found.append((state.st_ino, state.st_size, state.st_mtime_ns))
         except FileNotFoundError:
             found.append(())
     return tuple(found)
@@ -221,6 +223,8 @@ def accept(paths: Sequence[str], address: str, port: int, algorithm: str, blob: 
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):  # /dev/null would forget, and accept anybody again and again
+            raise OSError(errno.EINVAL, f"{path} is no regular file")
         fcntl.flock(handle, fcntl.LOCK_EX)  # the lock goes with the handle
         verdict = read(paths).of(address, port).judge(blob)
         if verdict == "unknown":
@@ -238,5 +242,5 @@ def _append(handle: int, line: bytes) -> None:
         line = b"\n" + line
     if os.write(handle, line) != len(line):
         os.ftruncate(handle, size)
-        raise OSError(28, "no space left for the key of a host")
+        raise OSError(errno.ENOSPC, "no space left for the key of a host")
     os.fsync(handle)

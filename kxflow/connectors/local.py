@@ -43,7 +43,7 @@ class LocalLink:
         if self._closed:
             raise LinkBrokenError("the link is closed")
         try:
-            process = await start((*self._prefix, *argv))
+            process = await start((*self._prefix, *argv), alive=lambda: self.alive)
         except OSError as error:
             code = "local_limit" if error.errno in _FEW else "no_exec"
             what = f"{[*self._prefix, *argv][0]!r} cannot be started: {error.strerror or error}"

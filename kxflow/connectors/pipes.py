@@ -67,21 +67,25 @@ class End:
 
 
 class PipeProcess:
-    """A process of this machine that leads a session of its own."""
+    """A process of this machine that leads a session of its own.
 
-    def __init__(self, child: subprocess.Popen[bytes]) -> None:
-        self._child = child
+    Args:
+        child: Started, all three streams pipes.
+        alive: Whether the link that it belongs to is open.
+    """
+
+    def __init__(self, child: subprocess.Popen[bytes], alive: Callable[[], bool] = lambda: True) -> None:
+        self._child, self._alive = child, alive
         self._stdin, self._stdout, self._stderr = (
             End(_detached(pipe)) for pipe in (child.stdin, child.stdout, child.stderr)
         )
         self._exit: Exit | None = None
-        self._killed = False
 
     async def write(self, data: bytes) -> None:
-        if self._killed:
-            raise LinkBrokenError
         await anyio.lowlevel.checkpoint()
         await self._stdin.write(data)
+        if not self._alive():
+            raise LinkBrokenError
 
     async def close_stdin(self) -> None:
         self._stdin.close()
@@ -113,7 +117,6 @@ class PipeProcess:
 
         What it had started in the background and left behind goes on then, as with an SSH server.
         """
-        self._killed = True
         self._stdin.close()
         with anyio.CancelScope(shield=True), anyio.move_on_after(_KILL_SECONDS):
             if self._exit is None and self._running():
@@ -158,7 +161,9 @@ async def _ended(pid: int) -> None:
     await anyio.to_thread.run_sync(os.waitid, os.P_PID, pid, flags, abandon_on_cancel=True)
 
 
-async def start(argv: Sequence[str], env: Mapping[str, str] | None = None) -> PipeProcess:
+async def start(
+    argv: Sequence[str], env: Mapping[str, str] | None = None, alive: Callable[[], bool] = lambda: True
+) -> PipeProcess:
     """Start a process, its three streams ours.
 
     Raises:
@@ -170,7 +175,7 @@ async def start(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Pi
     if os.sep not in argv[0] and shutil.which(argv[0]) is None:
         raise FileNotFoundError(2, f"there is no program {argv[0]!r}")
     child = await anyio.to_thread.run_sync(_popen, tuple(argv), env)
-    return PipeProcess(child)
+    return PipeProcess(child, alive)
 
 
 def _popen(argv: tuple[str, ...], env: Mapping[str, str] | None) -> subprocess.Popen[bytes]:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import anyio
@@ -27,7 +27,7 @@ from kxflow.values.errors import InvalidError
 from kxflow.values.host import Host, Ssh
 
 # A drop beyond MaxStartups is common when many log in at once; a refused connection may be a server that restarts.
-TRIES: Final = {"refused": 3, "throttled": 6, "handshake": 2}
+TRIES: Final[Mapping[str, int]] = {"refused": 3, "throttled": 6, "handshake": 2}
 _FIRST_DELAY: Final = {"throttled": 0.25}
 _LONGEST: Final = 8.0
 _CLOSE_SECONDS: Final = 1.5
@@ -57,7 +57,7 @@ class SshConnector:
     def __init__(
         self,
         *,
-        tries: dict[str, int] | None = None,
+        tries: Mapping[str, int] | None = None,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         rng: Callable[[], float] = random.random,
         session_wait: float = 3600.0,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import re
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
+import anyio.to_thread
 import asyncssh
 from attrs import define, field
 
@@ -121,15 +124,18 @@ class Road:
         return transport, tap.inner
 
     async def _resolve(self, host: str, port: int) -> list[tuple[int, Any]]:
-        loop = asyncio.get_running_loop()
+        look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        with contextlib.suppress(socket.gaierror, UnicodeError):
+            return _addresses(look_up(flags=socket.AI_NUMERICHOST))  # an IP address asks nobody
         try:
-            async with asyncio.timeout(self.timeout * 0.9):  # ends before the whole does: a slow resolver is told apart
-                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            # The time ends before that for the whole, so that a slow resolver is told apart. Not on the loop's own
+            # few threads: asyncssh prepares every connection on those, and would wait for a slow resolver.
+            async with asyncio.timeout(self.timeout * 0.9):
+                return _addresses(await anyio.to_thread.run_sync(look_up, abandon_on_cancel=True))
         except (socket.gaierror, UnicodeError) as error:
             raise self._dns(host, shown(str(error))) from None
         except TimeoutError:
             raise self._dns(host, "the resolver does not answer") from None
-        return [(family, address) for family, _, _, _, address in found]
 
     def _dns(self, host: str, why: str) -> ReachError:
         return unreachable("dns", f"the name {host!r} cannot be resolved: {why}", self.where, "check the address")
@@ -157,6 +163,10 @@ class Road:
             return unreachable("connect_timeout", f"no answer from {place}", self.where, "is it up?")
         why = re.sub(r"^\[Errno \d+\] ", "", str(failures[0]))
         return unreachable("no_route", f"{place} cannot be reached: {why}", self.where, "check network and address")
+
+
+def _addresses(found: list[Any]) -> list[tuple[int, Any]]:
+    return [(family, address) for family, _, _, _, address in found]
 
 
 async def _connect(family: int, address: Any) -> socket.socket:

@@ -36,7 +36,7 @@ kx_who() {
   fi
 }
 
-# Live processes of the session into kx_l, without me; a leader that is not M is a login shell or an agent of sudo.
+# Live processes of the session into kx_l, without me and M. The leader is M, a login shell or an agent of sudo.
 kx_scan() {
   kx_l=
   if [ -r /proc/self/stat ]; then
@@ -59,15 +59,18 @@ kx_scan() {
 }
 kx_add() {
   [ "$1" = "$kx_me" ] && return
-  [ "$1" = "$kx_s" ] && [ "$1" != $$ ] && return
+  [ "$1" = "$kx_s" ] && return
+  [ "$1" = $$ ] && return
   kx_l="$kx_l $1"
 }
 kx_nap() { sleep 0.1 2>/dev/null || sleep 1; }
 
-# End everything in the session: TERM, a second, KILL. Then say so, and whether it is so.
+# End everything in the session: TERM, a second, KILL. Then say so, and whether it is so. M goes last, and begins
+# nothing more (its trap for ALRM): sudo ends with it, and would not pass on what is said after that.
 kx_reap() {
-  trap '' TERM USR1 USR2
+  trap '' TERM USR1 USR2 ALRM
   kx_who
+  kill -s ALRM $$ 2>/dev/null
   kx_scan
   [ "$kx_l" ] && kill -s TERM $kx_l 2>/dev/null
   kx_k=0
@@ -80,6 +83,8 @@ kx_reap() {
     kx_k=$((kx_k+1))
   done
   [ "$kx_l" ] && kx_w k "$1" 0 || kx_w k "$1" 1
+  kx_nap
+  kill -s KILL $$ 2>/dev/null
   exit 0
 }
 
@@ -140,7 +145,7 @@ kx_a() {
 kx_f() { if [ "$2" ]; then kx_q=$1; else kx_h=halt; fi; }
 
 # Nobody's business but M's: gone before a step begins.
-kx_in() { unset kx_n kx_h kx_q kx_g kx_t kx_y kx_d kx_stop kx_tick kx_pw kx_l; exec 3<&-; trap - USR1 USR2; }
+kx_in() { unset kx_n kx_h kx_q kx_g kx_t kx_y kx_d kx_stop kx_tick kx_pw kx_l; exec 3<&-; trap - USR1 USR2 ALRM; }
 kx_back() { cd -- "$kx_d" 2>/dev/null || cd /; }
 
 # Neighbouring ops of another user: one nested program. Its stdin is a pipe that this side feeds and keeps open.
@@ -171,14 +176,20 @@ kx_become() {
     IFS= read -r kx_i
     kx_run
     kx_r=$?
-    kill "$kx_i" 2>/dev/null
+    kill -s PIPE "$kx_i" 2>/dev/null
     exit $kx_r
   }
   case $? in
     77) ;;
     78) kx_h=halt ;;
     79) kx_h=stop ;;
-    *) kx_w n "$kx_ni" $?; kx_h=halt ;;
+    *)
+      kx_r=$? kx_h=halt
+      # A signal: the nested guard did it and is about to say so. It may be ending our children too: nap by nap.
+      kx_k=0
+      while [ $kx_r -gt 128 ] && [ $kx_k -lt 30 ]; do kx_nap; kx_k=$((kx_k+1)); done
+      kx_w n "$kx_ni" $kx_r
+      ;;
   esac
 }
 # Is the password asked for (kx_need), and is it the right one?
@@ -195,7 +206,7 @@ kx_asked() {
 
 kx_done() {
   kx_quiet
-  kx_w d "${kx_h:-end}"
+  [ "$kx_c0" = 0 ] && kx_w d "${kx_h:-end}"
   case $kx_h in
     halt) exit "$kx_c1" ;;
     stop) exit "$kx_c2" ;;
@@ -204,6 +215,7 @@ kx_done() {
 }
 trap 'kx_stop=1' USR1
 trap 'kx_tick=1' USR2
+trap 'exec sleep 20' ALRM
 kx_w u
 """
 

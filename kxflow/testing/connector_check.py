@@ -187,6 +187,7 @@ async def _kill(link: Link) -> None:
     _check(await _drain(process.read_stdout) == b"", "a killed process still gives bytes")
     await process.kill()
     await process.close_stdin()
+    await process.write(b"for nobody")  # no error: the link is there, the process is not
 
 
 async def _side_by_side(link: Link) -> None:
@@ -217,12 +218,17 @@ async def _closed(link: Link) -> None:
     _check(ended.code != 0, f"a process on a closed link ended as {ended}")
     _check(rest == b"", f"a process on a closed link gave {rest!r}")
     _check(not link.alive, "a closed link says that it is alive")
+    await _raises_broken(process.write(b"late"), "write to a process on a closed link")
     await link.aclose()
+    await _raises_broken(link.spawn(("sh", "-c", "echo late")), "spawn on a closed link")
+
+
+async def _raises_broken(work: Awaitable[object], what: str) -> None:
     try:
-        await link.spawn(("sh", "-c", "echo late"))
+        await work
     except LinkBrokenError:
         return
-    raise AssertionError("spawn on a closed link did not raise LinkBrokenError")
+    raise AssertionError(f"{what} did not raise LinkBrokenError")
 
 
 async def _two_links(connector: Connector, host: Host, cluster: Cluster) -> None:

