@@ -173,7 +173,7 @@ _concurrency = click.option(
 @_concurrency
 @click.option("--no-fuse", is_flag=True, help="Send steps one at a time.")
 @click.option("--output", is_flag=True, help="Show every step, and what programs write while they run.")
-def run(  # noqa: PLR0917 -- one for each option
+def run(
     target: str,
     inventory: str | None,
     limit: str | None,
@@ -231,7 +231,7 @@ def run(  # noqa: PLR0917 -- one for each option
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="End it after that time.")
 @_concurrency
 @click.argument("words", metavar="COMMAND...", nargs=-1, required=True)
-def exec_(  # noqa: PLR0917 -- one for each option
+def exec_(
     selector: str, inventory: str, become: bool, timeout: float | None, concurrency: int, words: tuple[str, ...]
 ) -> int:
     """Run one command on hosts, side by side, and show what it writes as `host | line`.

@@ -143,7 +143,7 @@ class Pipeline:
     modules: tuple[Module, ...]
     before: tuple[Task, ...] = ()
     after: tuple[Task, ...] = ()
-    policy: Policy = fail_fast()  # noqa: RUF009 -- a frozen value
+    policy: Policy = fail_fast()
     guard: Policy | None = None
 
     def only(self, *names: str) -> Pipeline:

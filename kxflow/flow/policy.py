@@ -143,7 +143,7 @@ def share(text: object) -> float:
         InvalidError: It is none from 0% to 100%.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text) if isinstance(text, str) else None
-    if found is None or float(found[1]) > 100:  # noqa: PLR2004 -- percent
+    if found is None or float(found[1]) > 100:
         raise InvalidError(f"{text!r} is neither a number of hosts nor a share", 'write 3 or "10%"')
     return float(found[1])
 

@@ -233,7 +233,7 @@ class _Reader:
 
     def one(self) -> Selector:
         self.depth += 1
-        if self.depth > 200:  # noqa: PLR2004 -- deeper than any person writes, far from the recursion limit
+        if self.depth > 200:
             raise self.wrong("nested too deeply")
         if self.take("~"):
             return Not(self.one())

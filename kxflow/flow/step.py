@@ -264,7 +264,10 @@ def flatten(parts: Iterable[Step[Any] | Steps]) -> tuple[Step[Any], ...]:
 
 
 def steps(*parts: Step[Any] | Steps) -> Steps:
-    """Splice: several steps as one argument. `steps(a, steps(b, c))` equals `steps(a, b, c)`, `steps()` adds nothing."""
+    """Splice several steps in where one can stand.
+
+    `steps(a, steps(b, c))` equals `steps(a, b, c)`; `steps()` adds nothing.
+    """
     return Steps(flatten(parts))
 
 

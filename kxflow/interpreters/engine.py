@@ -62,7 +62,7 @@ class TaskRun:
 class Engine:
     """Runs a layout. Every result is given to `deliver` as an event; nothing is kept but what later steps need."""
 
-    def __init__(  # noqa: PLR0917 -- the ports, each once
+    def __init__(
         self,
         layout: Layout,
         run: str,

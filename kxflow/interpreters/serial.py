@@ -6,11 +6,10 @@ concurrent interpreter (law: `run` equals it, times apart).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from attrs import evolve, frozen
 
-from kxflow.flow.inputs import Input
 from kxflow.flow.layout import Layout, ModulePlan, Slot, TaskPlan
 from kxflow.flow.perform import attached, perform
 from kxflow.flow.policy import Waves

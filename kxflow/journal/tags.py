@@ -67,7 +67,7 @@ def pack_bytes(value: bytes) -> dict[str, str]:
     return {"b64": base64.b64encode(value).decode()}
 
 
-def pack(value: Any, depth: int = DEPTH) -> Any:  # noqa: PLR0911 -- one line a kind of value
+def pack(value: Any, depth: int = DEPTH) -> Any:
     r"""A frozen data value as JSON can hold it.
 
     >>> pack({"ratio": float("nan"), "raw": b"\xff"})

@@ -23,7 +23,7 @@ NESTED_END, NESTED_HALT, NESTED_STOP = 77, 78, 79
 # dd with bs=1 reads exactly that much and no byte of the lease, but takes two system calls a byte: so the first stage
 # is short, and reads the rest in blocks. `echo x` guards trailing newlines; LC_ALL=C makes ${#…} count bytes.
 _STAGE: Final = (
-    b'kx_z=%d;kx_p=;kx_l=${LC_ALL-};kx_e=${LC_ALL+x};LC_ALL=C;while [ $kx_z -gt 0 ];do '
+    b"kx_z=%d;kx_p=;kx_l=${LC_ALL-};kx_e=${LC_ALL+x};LC_ALL=C;while [ $kx_z -gt 0 ];do "
     b"kx_c=$(dd bs=$kx_z count=1 2>/dev/null;echo x);kx_c=${kx_c%%x};"
     b'[ "$kx_c" ]||exit 125;kx_p=$kx_p$kx_c;kx_z=$((kx_z-${#kx_c}));done;eval "$kx_p"\n'
 )
@@ -126,7 +126,10 @@ def _op(op: Op, *, later: bool) -> bytes:
     tick = min(60, max(1, timeout // 10))
     begin = b"kx_a %d %d %d %d" % (op.index, timeout, tick, timeout + 2)
     if later:
-        begin = b'[ "$kx_q" != %d ]&&{ kx_k=$kx_stop;kx_stop=;%s;kx_r=$?;kx_stop=$kx_k;[ $kx_r = 0 ];}' % (op.group, begin)
+        begin = b'[ "$kx_q" != %d ]&&{ kx_k=$kx_stop;kx_stop=;%s;kx_r=$?;kx_stop=$kx_k;[ $kx_r = 0 ];}' % (
+            op.group,
+            begin,
+        )
     body = _in_folder(op, _asked(op))
     alone = _uses(command) == 1
     environment = b"" if alone or not command.env else b"kx_v(){ %s; }\n" % _exports(command)
@@ -159,7 +162,8 @@ def _asked(op: Op) -> bytes:
         return run
     undone = b"|".join(b"%d" % code for code in sorted(check.undone))
     return (
-        b"kx_w p %d c\n%s\nkx_r=$?\ncase $kx_r in\n0) %s;;\n%s) kx_w p %d r\n%s;;\n*) kx_w e %d check_failed $kx_r;%s;;\nesac"
+        b"kx_w p %d c\n%s\nkx_r=$?\ncase $kx_r in\n0) %s;;\n%s) kx_w p %d r\n%s;;\n"
+        b"*) kx_w e %d check_failed $kx_r;%s;;\nesac"
         % (
             op.index,
             _subshell(command, _eval(check.text)),

@@ -241,7 +241,7 @@ class Reader:
         number = int(text) if text.isdecimal() and len(text) < 8 else -1
         return number if number < len(self._program.ops) else -1
 
-    def _mark(self, stream: _Stream, words: tuple[str, ...]) -> None:
+    def _mark(self, stream: _Stream, words: tuple[str, ...]) -> None:  # noqa: C901, PLR0912 -- one case a frame
         match words:
             case ["u"]:
                 self._arrive(stream)

@@ -26,5 +26,3 @@ def printf_format(data: bytes) -> bytes:
     b"'50%%\\\\000'"
     """
     return quote(data.replace(b"\\", b"\\\\").replace(b"%", b"%%").replace(b"\0", b"\\000"))
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, TypeAlias
 
 import anyio
 
@@ -13,13 +13,15 @@ from kxflow.interpreters.ports import Connector, Exit, Link, LinkBrokenError, Pr
 from kxflow.values.cluster import Cluster
 from kxflow.values.host import Host
 
+_Check: TypeAlias = Callable[[Link], Awaitable[None]]
+
 _SECONDS: Final = 30.0
 _AT_ONCE: Final = 3.0  # "within two seconds", and some for a busy machine
 _EVERY_BYTE: Final = bytes(range(256)) * 4096  # 1 MiB: NUL, newlines, invalid UTF-8
 
 
 async def check_connector(
-    make: Callable[[], Connector], *, host: Host, cluster: Cluster, parallel: bool = True
+    make: Callable[[], Connector], *, host: Host, cluster: Cluster, parallel: bool = True, interactive: bool = True
 ) -> None:
     """Check a connector against its contract (`kxflow.interpreters.ports`).
 
@@ -30,27 +32,22 @@ async def check_connector(
         host: A host that it reaches.
         cluster: The cluster of that host.
         parallel: Two processes may run side by side on one link; False where the host allows only one at a time.
+        interactive: Processes live: they read stdin while they run and can be ended. False for a connector that has
+            the whole answer before the process begins, as `memory` does.
 
     Raises:
         AssertionError: It does not; the text says what it did instead.
     """
-    checks: list[Callable[[Link], Awaitable[None]]] = [
-        _exact_bytes,
-        _exit_codes,
-        _stdin_until_its_end,
-        _megabyte_both_ways,
-        _flood_on_stderr,
-        _reads_no_stdin,
-        _wait_without_reading,
-        _kill,
-        _side_by_side if parallel else _one_after_another,
-    ]
+    checks: list[_Check] = [_exact_bytes, _exit_codes, _flood_on_stderr, _reads_no_stdin, _wait_without_reading]
+    checks.append(_side_by_side if parallel and interactive else _one_after_another)
+    if interactive:
+        checks += [_stdin_until_its_end, _megabyte_both_ways, _kill]
     connector = make()
     try:
         for check in checks:
             async with _link(connector, host, cluster) as link:
                 await _in_time(check, link)
-        await _in_time(_closed, await connector.connect(host, cluster))
+        await _in_time(_closed if interactive else _closed_idle, await connector.connect(host, cluster))
         await _two_links(connector, host, cluster)
     finally:
         with anyio.CancelScope(shield=True):
@@ -69,7 +66,7 @@ async def _link(connector: Connector, host: Host, cluster: Cluster) -> AsyncIter
             await link.aclose()
 
 
-async def _in_time(check: Callable[[Link], Awaitable[None]], link: Link) -> None:
+async def _in_time(check: _Check, link: Link) -> None:
     with anyio.move_on_after(_SECONDS) as scope:
         await check(link)
     _check(not scope.cancelled_caught, f"{check.__name__.strip('_')}: no end within {_SECONDS:g} s")
@@ -217,8 +214,13 @@ async def _closed(link: Link) -> None:
     _check(not scope.cancelled_caught, f"aclose() of a link and wait() took more than {_AT_ONCE:g} s")
     _check(ended.code != 0, f"a process on a closed link ended as {ended}")
     _check(rest == b"", f"a process on a closed link gave {rest!r}")
-    _check(not link.alive, "a closed link says that it is alive")
     await _raises_broken(process.write(b"late"), "write to a process on a closed link")
+    await _closed_idle(link)
+
+
+async def _closed_idle(link: Link) -> None:
+    await link.aclose()
+    _check(not link.alive, "a closed link says that it is alive")
     await link.aclose()
     await _raises_broken(link.spawn(("sh", "-c", "echo late")), "spawn on a closed link")
 

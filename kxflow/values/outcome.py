@@ -35,7 +35,6 @@ def either(outcome: Result[A, B] | IOResult[A, B], on_success: Callable[[A], C],
     return unsafe_perform_io(whole.map(on_success).lash(lambda problem: IOSuccess(on_failure(problem))).unwrap())
 
 
-
 def track(result: StepResult) -> Result[StepResult, StepResult]:
     """Success for Succeeded, Skipped and tolerated; Failure else. Both carry the record."""
     return Success(result) if result.on_success_track else Failure(result)

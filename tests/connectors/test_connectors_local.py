@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -14,11 +15,13 @@ import pytest
 
 from kxflow.connectors import ChoosingConnector, default_connector
 from kxflow.connectors.local import LocalConnector
+from kxflow.connectors.memory import MemoryConnector
 from kxflow.connectors.via import ViaConnector
-from kxflow.interpreters.ports import Exit, Link, LinkBrokenError, ReachError
+from kxflow.interpreters.ports import Exit, Link, LinkBrokenError, ReachError, Reply
 from kxflow.testing import check_connector
 from kxflow.testing.fleet import until
 from kxflow.testing.processes import finish, sh
+from kxflow.values.action import Command
 from kxflow.values.cluster import Cluster
 from kxflow.values.errors import InvalidError
 from kxflow.values.host import Host, Local, Via
@@ -61,6 +64,21 @@ def test_via_keeps_the_contract(backend: str) -> None:
     """A prefix that runs what follows it passes the public check."""
     cluster = Cluster([Host("box", connect=Via("env", "KX=1"))])
     anyio.run(partial(check_connector, ViaConnector, host=cluster["box"], cluster=cluster), backend=backend)
+
+
+@BACKENDS
+def test_memory_keeps_what_concerns_it_of_the_contract(backend: str) -> None:
+    """A connector that answers without processes, here with what a shell would say, passes the rest of the check."""
+    cluster = Cluster([Host("imagined")])
+
+    def answer(_: Host, command: Command[Any]) -> Reply:
+        done = subprocess.run(
+            ["sh", "-c", str(command.text)], stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+        return Reply(exit_code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+    check = partial(check_connector, host=cluster["imagined"], cluster=cluster, interactive=False)
+    anyio.run(check, lambda: MemoryConnector(answer), backend=backend)
 
 
 @BACKENDS

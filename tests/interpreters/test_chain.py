@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
 import pytest
 
@@ -123,11 +124,8 @@ def test_a_module_whose_when_is_false_does_not_run() -> None:
 
 def test_after_runs_when_its_before_began_on_all_its_hosts() -> None:
     """Like `finally`: also for hosts that are out, with a fresh tally."""
-    hooks = {
-        "before": [kx.task("open", kx.command("open", "open"))],
-        "after": [kx.task("close", kx.command("close", "close"))],
-    }
-    module = kx.module("m", kx.task("t", kx.command("work", "work")), **hooks)
+    opening, closing = (kx.task(name, kx.command(name, name)) for name in ("open", "close"))
+    module = kx.module("m", kx.task("t", kx.command("work", "work")), before=opening, after=closing)
     its = report(kx.pipeline("p", module), answering({"work": on_host("web1", 1)}))
     assert set(statuses(its, "close").values()) == {"Succeeded"}
     assert its["@after/close/close", "web1"].path == "p/m/@after/close/close"
@@ -378,7 +376,15 @@ def test_skip_fail_value_and_both_mean_what_they_say() -> None:
         "both": kx.both(kx.cmd("x"), kx.shell("boom"), kx.cmd("y")),
         "fail": kx.fail("will not"),
     }
-    steps = [kx.step(lambda ctx, action=action: action).named(name) for name, action in actions.items()]
+
+    def giving(name: str, action: kx.Action[Any]) -> kx.Step[Any]:
+        def give(ctx: kx.HostContext) -> kx.Action[Any]:
+            return action
+
+        made: kx.Step[Any] = kx.step(give)
+        return made.named(name)
+
+    steps = [giving(name, action) for name, action in actions.items()]
     its = report(one_task(*(each.ignore_errors() for each in steps), on=kx.role("db")), answering({"boom": 1}))
     assert (its["skip", "db1"].status.name, its["skip", "db1"].reason) == ("Skipped", "skip: not here")
     assert its["value", "db1"].value == {"a": (1,)}

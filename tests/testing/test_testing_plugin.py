@@ -89,7 +89,7 @@ class _Lingers(PipeProcess):
     late = True
 
     async def kill(self) -> None:
-        if self.late:
+        if self.late and not self.over:
             self.late = False
             await asyncio.sleep(3.5)
         await super().kill()
