@@ -15,17 +15,21 @@ _ROUNDS = 5
 def kill_tree(leader: int) -> None:
     """SIGKILL to a process that leads a session, to its descendants, and to everyone in its session.
 
+    They are stopped first, all of them: else one that sees its child die goes on, and may end as if all were well.
+
     The leader must not have been waited for: until then its number cannot be another's. Descendants that have
     left the session (`setsid`) are found by their parents; a daemon that has let go of both stays alive.
     """
-    done: set[int] = set()
+    stopped: set[int] = set()
     for _ in range(_ROUNDS):  # what is forked while we look is found by the next look
-        found = members(leader) - done
+        found = members(leader) - stopped
         if not found:
-            return
+            break
         for pid in found:
-            _kill(pid)
-        done |= found
+            _send(pid, signal.SIGSTOP)
+        stopped |= found
+    for pid in stopped:
+        _send(pid, signal.SIGKILL)
 
 
 def members(leader: int) -> set[int]:
@@ -40,9 +44,9 @@ def members(leader: int) -> set[int]:
     return found - {os.getpid()}
 
 
-def _kill(pid: int) -> None:
+def _send(pid: int, number: int) -> None:
     try:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
     except (ProcessLookupError, PermissionError):  # gone, or another user's: its own guard sees the end of stdin
         return
 
