@@ -128,6 +128,7 @@ class SshConnector:
         making = self._jumps.get(targets)
         if making is None or (making.done() and not (_opened(making) and not making.result().is_closed())):
             making = self._jumps[targets] = asyncio.ensure_future(self._through(targets))
+            making.add_done_callback(_opened)  # looks at its fault, should nobody wait any more
         try:
             return await asyncio.shield(making)
         except ReachError as error:

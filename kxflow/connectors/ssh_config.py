@@ -5,6 +5,8 @@ Read are `Host`, `Match` (all, host, originalhost, user, localuser), `Include`, 
 value found holds, as in OpenSSH. Everything else is passed over, except what would run a command or switch off
 the check of host keys: that is refused where it would apply. asyncssh's own reader runs `Match exec` while it
 reads, and takes `UserKnownHostsFile none` for "check nothing".
+
+A relative `Include` is looked for beside the file that it stands in.
 """
 
 from __future__ import annotations

@@ -17,8 +17,10 @@ from kxflow.interpreters.ports import Exit, LinkBrokenError
 from kxflow.values.errors import InvalidError
 
 _CHUNK: Final = 1 << 16
-_HIGH: Final = 1 << 20  # bytes held of both streams before the server is made to wait
+_HIGH: Final = 3 << 20  # bytes held of both streams before the server is made to wait
 _LOW: Final = 1 << 19
+# asyncssh opens the whole window again with the first packet it delivers, whatever it still holds: what is read between
+# two pauses (high - low) must be no less than a window, or memory grows with the output.
 _WINDOW: Final = 1 << 21
 _SIGNALS: Final = frozenset(  # RFC 4254, section 6.10
     ("ABRT", "ALRM", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QUIT", "SEGV", "TERM", "USR1", "USR2")

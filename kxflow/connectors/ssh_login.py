@@ -93,6 +93,7 @@ class Login(asyncssh.SSHClient):
         self._pairs = list(pairs)
         self._password = target.ssh.password
         self._conn: asyncssh.SSHClientConnection | None = None
+        self._shown: bytes | None = None
         self.lost = lost
         self.fresh = False
 
@@ -113,12 +114,12 @@ class Login(asyncssh.SSHClient):
     # -- who is there --
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-        blob, pinned = key.public_data, self._identity.pinned
+        blob, pinned = key.public_data, self._shown or self._identity.pinned  # also when keys are exchanged anew
         if pinned is not None and blob != pinned:
             self._seen.fault = self._changed(blob, [hostkeys.fingerprint(pinned)], "earlier in this run")
             return False
         verdict = self._identity.known.judge(blob)
-        self.fresh = verdict == "unknown" and pinned is None
+        self.fresh = self.fresh or (verdict == "unknown" and pinned is None)
         if verdict == "revoked":
             what = f"its key {hostkeys.fingerprint(blob)} is revoked by {self._identity.known.revoked[0].where}"
             self._seen.fault = Fault("hostcert", what, self._target.where, "replace the key of that host")
@@ -126,6 +127,7 @@ class Login(asyncssh.SSHClient):
             self._seen.fault = changed(self._target, self._identity.known, blob)
         elif self.fresh and not self._target.ssh.accept_new:
             self._seen.fault = self._unknown(key)
+        self._shown = blob
         return self._seen.fault is None
 
     def validate_host_ca_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from itertools import count
 from typing import Any, Final, TypeAlias
@@ -82,8 +82,8 @@ def jsonable(value: Any) -> Any:
     """The view of a value that a record keeps: what JSON can say, frozen; a secret becomes its mask.
 
     Total: whatever is given, it ends and does not raise. Depth is bounded at 32 and size at a million members; what
-    lies beyond, or holds itself, is given by the name of its class; anything that JSON has no word for as its text. Bytes,
-    NaN and huge numbers stay: the journal has an encoding for them.
+    lies beyond, or holds itself, is given by the name of its class; anything that JSON has no word for as its text.
+    Bytes, NaN and huge numbers stay: the journal has an encoding for them.
 
     >>> import datetime as dt
     >>> jsonable({"a": [1, 2.5, None], "at": dt.date(2026, 1, 2)})
@@ -126,7 +126,8 @@ class _View:
             case Secret():
                 return MASK
             case bool() | int() | float() | str() | bytes():  # of a subclass: an enum of numbers, a number of numpy
-                return next(base(value) for base in _PLAIN if isinstance(value, base))
+                plain: Callable[[Any], Any] = next(base for base in _PLAIN if isinstance(value, base))
+                return plain(value)
             case bytearray() | memoryview():
                 return bytes(value)
             case Output():

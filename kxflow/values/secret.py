@@ -18,9 +18,9 @@ class Secret:
     It has no text form: `str`, `repr` and f-strings give a mask, and commands refuse text that holds the mask.
     Pass it with `env=`, `stdin=` or `password=`; `reveal()` is the one way to its text.
 
-    A plain class, on purpose: what walks over the fields of attrs classes (`attrs.asdict`, rich's and hypothesis' pretty
-    printers, which show the locals of tracebacks) finds no field in it. Frozen; a copy is the secret itself; it is
-    not pickled.
+    A plain class, on purpose: what walks over the fields of attrs classes (`attrs.asdict`, rich's and hypothesis'
+    pretty printers, which show the locals of tracebacks) finds no field in it. Frozen; a copy is the secret itself;
+    it is not pickled.
 
     >>> Secret("hunter2-hunter2")
     Secret(***)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import resource
 import signal
 import socket
@@ -16,16 +17,18 @@ from typing import Any
 
 import anyio
 import pytest
+from attrs import evolve
 
 from kxflow.connectors.ssh import SshConnector
 from kxflow.connectors.ssh_link import SshLink
 from kxflow.interpreters.ports import Exit, LinkBrokenError, ReachError
 from kxflow.testing import check_connector
+from kxflow.testing.fleet import until
 from kxflow.testing.plugin import MakeEmbeddedFleet, MakeSshdFleet
 from kxflow.testing.processes import drain, eventually, finish, sh
 from kxflow.values.cluster import Cluster
 from kxflow.values.errors import InvalidError
-from kxflow.values.host import Host
+from kxflow.values.host import Host, Ssh
 
 MakeFleet = Callable[..., Any]
 BOTH = pytest.mark.parametrize("kind", ["embedded_fleet", "sshd_fleet"])
@@ -372,6 +375,42 @@ def test_bootstrap_survives_each_login_shell(shell: str, sshd_fleet: MakeSshdFle
 
     with account(f"kxsh-{shell}", shell=shell) as who:
         assert on(fleet.login(who.name), use) == "it's\n\\!\na\\\nsh\né\n\tb\n".encode() + b"\xff"
+
+
+def test_nothing_is_left_open(embedded_fleet: MakeEmbeddedFleet, tmp_path: Path) -> None:
+    """Connections that worked, were refused or cancelled leave no file descriptor behind."""
+    fleet = embedded_fleet(2)
+    host = fleet.hosts[0]
+    assert isinstance(host.connect, Ssh)
+    stranger = Cluster([evolve(host, connect=evolve(host.connect, known_hosts=tmp_path / "none"))])
+
+    async def use(link: SshLink) -> None:
+        process = await link.spawn(("sh", "-c", "cat"))
+        await process.write(b"x" * 100_000)
+        with pytest.raises(ReachError):
+            await SshConnector().connect(stranger.hosts[0], stranger)
+        with anyio.move_on_after(0.005):
+            await SshConnector().connect(fleet.hosts[1], fleet.cluster)
+        await process.kill()
+
+    def files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    on(fleet.cluster, use)
+    before = files()
+    for _ in range(3):
+        on(fleet.cluster, use)
+        until(lambda: not any(map(fleet.connections, fleet.cluster.names)), "the server has seen the end")
+        until(lambda: not fleet.processes("host1"), "the process has seen the end of its stdin")
+        until(lambda: files() <= before, "nothing more is open than before")
+
+
+def test_log_of_asyncssh_is_silent(embedded_fleet: MakeEmbeddedFleet, caplog: pytest.LogCaptureFixture) -> None:
+    """Also where a program shows the log of every library."""
+    fleet = embedded_fleet(1)
+    caplog.set_level(logging.DEBUG)
+    on(fleet.cluster, lambda link: sh(link, "true"))
+    assert not [each for each in caplog.records if each.name.startswith("asyncssh")]
 
 
 def test_nul_in_a_word_is_refused(embedded_fleet: MakeEmbeddedFleet) -> None:

@@ -15,7 +15,7 @@ from kxflow.interpreters.ports import ReachError
 from kxflow.testing.embedded import EmbeddedFleet
 from kxflow.testing.fleet import me
 from kxflow.testing.plugin import MakeEmbeddedFleet, MakeSshdFleet
-from kxflow.testing.processes import sh
+from kxflow.testing.processes import eventually, sh
 from kxflow.testing.sshd import SshdFleet
 from kxflow.values.cluster import Cluster
 from kxflow.values.errors import InvalidError
@@ -107,13 +107,13 @@ def test_jump_host_that_died_is_dialled_again(embedded_fleet: MakeEmbeddedFleet)
         connector = SshConnector()
         link = await connector.connect(cluster.hosts[0], cluster)
         await anyio.to_thread.run_sync(fleet.drop, "host1")
-        process_ended = not link.alive
+        await eventually(lambda: not link.alive)
         await link.aclose()
         link = await connector.connect(cluster.hosts[0], cluster)
         out = (await sh(link, "echo again")).out
         await link.aclose()
         await connector.aclose()
-        assert process_ended or fleet.accepted("host1") == 2
+        assert fleet.accepted("host1") == 2
         return out
 
     assert anyio.run(main) == b"again\n"

@@ -38,7 +38,7 @@ def key(tmp_path: Path) -> Key:
         path = tmp_path / name
         path.touch(mode=0o600)
         made = asyncssh.generate_private_key(kind)
-        path.write_bytes(made.export_private_key(passphrase=passphrase))
+        path.write_bytes(made.export_private_key(passphrase=passphrase, rounds=50))
         path.with_name(f"{name}.pub").write_bytes(made.export_public_key())
         return path
 
@@ -207,7 +207,7 @@ def test_usual_keys_are_used_where_none_are_named(
     fleet = embedded_fleet(1)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".ssh").mkdir()
-    locked = asyncssh.generate_private_key("ssh-ed25519").export_private_key(passphrase="locked")
+    locked = asyncssh.generate_private_key("ssh-ed25519").export_private_key(passphrase="locked", rounds=50)
     (tmp_path / ".ssh" / "id_ed25519").write_bytes(locked)
     (tmp_path / ".ssh" / "id_ecdsa").write_bytes(fleet.key.read_bytes())
     assert out_of(having(fleet, key_files=())) == b"in\n"
@@ -261,7 +261,7 @@ def test_locked_key_that_the_agent_holds(sshd_fleet: MakeSshdFleet, key: Key, tm
     path = key("id")
     let_in(fleet, path)
     with agent(tmp_path, path) as socket:
-        locked = asyncssh.read_private_key(path).export_private_key(passphrase="locked")
+        locked = asyncssh.read_private_key(path).export_private_key(passphrase="locked", rounds=50)
         path.write_bytes(locked)
         assert out_of(having(fleet, key_files=path, agent=socket)) == b"in\n"
 

@@ -118,7 +118,7 @@ def test_account_lives_as_long_as_the_test(sshd_fleet: MakeSshdFleet) -> None:
     """Its shell, its own home, its key and its processes; afterwards nothing is left of it."""
     need_program("useradd")
     fleet = sshd_fleet(1)
-    with account("kx-account", shell="bash") as who:  # noqa: S604 -- a login shell, not a subprocess
+    with account("kx-account", shell="bash") as who:
         text = "id -un; echo $HOME; setsid sleep 60 >/dev/null 2>&1 </dev/null & echo $!"
         out = on(fleet.login(who.name), lambda link: sh(link, text)).out.split()
         assert out[:2] == [b"kx-account", str(who.home).encode()]
@@ -136,14 +136,15 @@ def test_account_with_a_rule_for_sudo(rule: Any, password: str | None, works: bo
     """With and without its password, as `sudo -n` finds; the rule goes with the account."""
     need_program("sudo")
     need_program("useradd")
-    with account("kx-sudo", password=password, sudo=rule):
-        argv = ["su", "kx-sudo", "-s", "/bin/sh", "-c", "sudo -n id -u"]
+    name = f"kx-sudo-{rule}"
+    with account(name, password=password, sudo=rule):
+        argv = ["su", name, "-s", "/bin/sh", "-c", "sudo -n id -u"]
         done = subprocess.run(argv, capture_output=True, check=False)
         assert (done.stdout == b"0\n") is works
-        asked = ["su", "kx-sudo", "-s", "/bin/sh", "-c", "sudo -S -p '' id -u"]
+        asked = ["su", name, "-s", "/bin/sh", "-c", "sudo -S -p '' id -u"]
         done = subprocess.run(asked, input=b"sudo-word\n", capture_output=True, check=False)
         assert done.stdout == b"0\n"
-    assert not Path("/etc/sudoers.d/kxflow-kx-sudo").exists()
+    assert not Path(f"/etc/sudoers.d/kxflow-{name}").exists()
 
 
 def _state(pid: int) -> str:
