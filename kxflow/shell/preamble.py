@@ -37,18 +37,19 @@ kx_who() {
 }
 
 # Live processes of the session into kx_l, without me and M. The leader is M, a login shell or an agent of sudo.
+# grep finds the few that may be of it (a read of a shell costs a system call a byte); each is then looked at.
 kx_scan() {
   kx_l=
   if [ -r /proc/self/stat ]; then
-    for kx_f in /proc/[0-9]*/stat; do
-      kx_i=
-      { while IFS= read -r kx_j; do kx_i=$kx_j; done <"$kx_f"; } 2>/dev/null
-      [ "$kx_i" ] || continue
-      set -- ${kx_i##*) }
-      [ "$4" = "$kx_s" ] || continue
-      [ "$1" = Z ] && continue
+    kx_x="[)] [^Z] [0-9]+ [0-9]+ $kx_s "
+    if command -v grep >/dev/null 2>&1; then
+      kx_x=$(grep -lE "$kx_x" /proc/[0-9]*/stat 2>/dev/null)
+    else
+      kx_x=$(echo /proc/[0-9]*/stat)
+    fi
+    for kx_f in $kx_x; do
       kx_f=${kx_f#/proc/}
-      kx_add "${kx_f%/stat}"
+      kx_lives "${kx_f%/stat}" && kx_add "${kx_f%/stat}"
     done
   else
     for kx_f in $(ps -A -o pid= -o sess= 2>/dev/null | while read -r kx_i kx_j; do
@@ -56,6 +57,21 @@ kx_scan() {
       kx_add "$kx_f"
     done
   fi
+}
+# Is it of the session, and no zombie?
+kx_lives() {
+  kx_i=
+  { while IFS= read -r kx_j; do kx_i=$kx_j; done <"/proc/$1/stat"; } 2>/dev/null
+  [ "$kx_i" ] || return 1
+  set -- ${kx_i##*) }
+  [ "$4" = "$kx_s" ] && [ "$1" != Z ]
+}
+# Which of kx_l are left? Cheaper than another scan, which decides at the end.
+kx_left() {
+  [ -r /proc/self/stat ] || { kx_scan; return; }
+  kx_x=
+  for kx_f in $kx_l; do kx_lives "$kx_f" && kx_x="$kx_x $kx_f"; done
+  kx_l=$kx_x
 }
 kx_add() {
   [ "$1" = "$kx_me" ] && return
@@ -74,12 +90,14 @@ kx_reap() {
   kx_scan
   [ "$kx_l" ] && kill -s TERM $kx_l 2>/dev/null
   kx_k=0
-  while kx_scan; [ "$kx_l" ] && [ $kx_k -lt 10 ]; do kx_nap; kx_k=$((kx_k+1)); done
+  while [ "$kx_l" ] && [ $kx_k -lt 10 ]; do kx_nap; kx_left; kx_k=$((kx_k+1)); done
   kx_k=0
+  kx_scan
   while [ "$kx_l" ] && [ $kx_k -lt 20 ]; do
     kill -s KILL $kx_l 2>/dev/null
     kx_nap
-    kx_scan
+    kx_left
+    [ "$kx_l" ] || kx_scan
     kx_k=$((kx_k+1))
   done
   [ "$kx_l" ] && kx_w k "$1" 0 || kx_w k "$1" 1

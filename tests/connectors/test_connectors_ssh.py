@@ -230,15 +230,15 @@ def test_what_came_before_a_cut_is_not_lost(embedded_fleet: MakeEmbeddedFleet) -
     fleet = embedded_fleet(1)
 
     async def use(link: SshLink) -> int:
-        process = await link.spawn(("sh", "-c", "head -c 1500000 /dev/zero; sleep 30"))
+        process = await link.spawn(("sh", "-c", "head -c 3500000 /dev/zero; sleep 30"))
         session = process._session
         chan: Any = session.chan
-        await eventually(lambda: len(session.out) + sum(len(data) for data, _ in chan._recv_buf) == 1_500_000)
+        await eventually(lambda: len(session.out) + sum(len(data) for data, _ in chan._recv_buf) == 3_500_000)
         assert session.paused, "nothing waits in asyncssh: the test shows nothing"
         await anyio.to_thread.run_sync(fleet.drop, "host1")
         return len((await finish(process)).out)
 
-    assert on(fleet.cluster, use) == 1_500_000
+    assert on(fleet.cluster, use) == 3_500_000
 
 
 def test_killed_server_session_is_an_end_not_received(sshd_fleet: MakeSshdFleet) -> None:
