@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from math import inf
 from typing import Final, Literal, TypeAlias
 
@@ -11,6 +11,7 @@ from attrs import frozen
 
 from kxflow.interpreters.brake import Brake
 from kxflow.interpreters.ports import Exit, Link, LinkBrokenError, Process
+from kxflow.interpreters.upload import UploadError
 from kxflow.shell import frames
 from kxflow.shell.compile import KILL, STOP
 from kxflow.shell.program import Program
@@ -57,7 +58,19 @@ class Conversation:
     Events are handed to `handle` one at a time, in order; while it waits, the host is not read.
     """
 
-    def __init__(self, link: Link, program: Program, brake: Brake, handle: Handler, *, chunks: bool = False) -> None:
+    def __init__(
+        self,
+        link: Link,
+        program: Program,
+        brake: Brake,
+        handle: Handler,
+        *,
+        chunks: bool = False,
+        behind: AsyncIterator[bytes] | None = None,
+    ) -> None:
+        self._behind = behind
+        self._sending = anyio.CancelScope()
+        self._sent = behind is None
         self._link = link
         self._program = program
         self._brake = brake
@@ -91,7 +104,7 @@ class Conversation:
         ended: Exit | None = None
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._tell, process, self._program.body)
+                tasks.start_soon(self._say, process)
                 tasks.start_soon(self._pump, process.read_stdout, self._reader.stdout)
                 tasks.start_soon(self._pump, process.read_stderr, self._reader.stderr)
                 tasks.start_soon(self._mind, process)
@@ -117,6 +130,24 @@ class Conversation:
             stdout=out,
             stderr=err,
         )
+
+    async def _say(self, process: Process) -> None:
+        """The program, and the file that comes behind it; one that is broken off is cut, so that it is not taken."""
+        await self._tell(process, self._program.body)
+        if self._behind is None:
+            return
+        whole = False
+        with self._sending:
+            try:
+                async for data in self._behind:
+                    await process.write(data)
+                whole = True
+            except (LinkBrokenError, UploadError):
+                pass
+        self._sent = True
+        if not whole:
+            await process.close_stdin()
+        self.wake()
 
     async def _tell(self, process: Process, data: bytes) -> None:
         try:
@@ -195,8 +226,11 @@ class Conversation:
         if self._why is None and (why := self._reason_to_kill(late=late)) is not None:
             self._why = why
             self._deadline = anyio.current_time() + DEATH_LIMIT
-            await self._order_host(process, KILL)
-        elif self._brake.stopped and not self._told_stop:
+            if self._sent:
+                await self._order_host(process, KILL)
+            else:
+                self._sending.cancel()
+        elif self._brake.stopped and self._sent and not self._told_stop:
             self._told_stop = True
             await self._order_host(process, STOP)
 

@@ -134,7 +134,7 @@ class HostDrive:
         try:
             over = await self._lane.run(self._ops, self._brake, self._take, before_send=self._announce)
         except ReachError as error:
-            await self._conclude(self._items[0], verdicts.unreachable(error.fault, watch()))
+            await self._conclude(self._items[self._turn], verdicts.unreachable(error.fault, watch()))
             return
         ended_itself = over.done is not None and over.done.why in ("stop", "halt")
         if not ended_itself and any(each.commands for each in self._items[self._turn :]):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 import anyio
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from kxflow.interpreters.answer import ask
 from kxflow.interpreters.brake import Brake
 from kxflow.interpreters.clock import Clock
 from kxflow.interpreters.converse import Conversation, Handler, Over
 from kxflow.interpreters.ports import Answering, Connector, Link, LinkBrokenError, ReachError
+from kxflow.interpreters.upload import Segment, pieces, segments
 from kxflow.shell import frames
 from kxflow.shell.compile import compile as compile_program
 from kxflow.shell.program import Op
@@ -108,6 +109,10 @@ class Lane:
         try:
             link = await self.link()
             await before_send()
+            if isinstance(link, Answering):
+                return await ask(link, ops, brake, handle)
+            if any(op.command.upload is not None for op in ops):
+                return await self._in_segments(ops, brake, handle)
             try:
                 return await self._converse(link, ops, brake, handle)
             except LinkBrokenError:
@@ -123,9 +128,35 @@ class Lane:
             await self._drop()
         return await self.link()
 
-    async def _converse(self, link: Link, ops: Sequence[Op], brake: Brake, handle: Handler) -> Over:
-        if isinstance(link, Answering):
-            return await ask(link, ops, brake, handle)
+    async def _in_segments(self, ops: Sequence[Op], brake: Brake, handle: Handler) -> Over:
+        """Program by program, so that files go out only where they are needed; it looks like one from outside."""
+        left_out: int | None = None
+        wanted = False
+        over = Over(done=frames.Done("end"), began=True)
+        for segment in segments(ops):
+            if segment.upload is not None and not wanted:
+                continue
+            chosen = [op for op in segment.ops if op.group != left_out]
+            if not chosen:
+                continue
+            its = _Window(segment, chosen, handle, asked=segment.upload is None and _may_need(chosen[-1]))
+            behind = None if segment.upload is None else pieces(segment.upload)
+            over = await self._converse(await self.link(), its.ops, brake, its.take, behind=behind)
+            wanted = its.differs
+            left_out = its.failed
+            if over.done is None or (over.done.why != "end" and not wanted):
+                return over
+        return over
+
+    async def _converse(
+        self,
+        link: Link,
+        ops: Sequence[Op],
+        brake: Brake,
+        handle: Handler,
+        *,
+        behind: AsyncIterator[bytes] | None = None,
+    ) -> Over:
         become = self.wires.cluster.connect_of(self.host).become
         program = compile_program(ops, nonce=self.wires.nonce(), connect_become=become, verified=self._verified)
 
@@ -134,4 +165,43 @@ class Lane:
                 self._verified |= {event.become}
             await handle(event)
 
-        return await Conversation(link, program, brake, remember, chunks=self.wires.chunks).hold()
+        talk = Conversation(link, program, brake, remember, chunks=self.wires.chunks, behind=behind)
+        return await talk.hold()
+
+
+def _may_need(op: Op) -> bool:
+    return op.command.upload is not None
+
+
+class _Window:
+    """What is heard of one segment, as if all ops were one program.
+
+    Attributes:
+        ops: Numbered from 0.
+        differs: The last op was only asked, and its file is needed.
+        failed: Group of the last failed op; the rest of it is left out.
+    """
+
+    def __init__(self, segment: Segment, chosen: Sequence[Op], handle: Handler, *, asked: bool) -> None:
+        self.ops = tuple(evolve(op, index=place) for place, op in enumerate(chosen))
+        self.differs = False
+        self.failed: int | None = None
+        self._index = [segment.first + op.index for op in chosen]
+        self._handle = handle
+        self._asked = asked
+        self._again = segment.upload is not None
+
+    async def take(self, event: frames.Event) -> None:
+        """Pass it on under the number that the op has among all."""
+        match event:
+            case frames.Began() if self._again:
+                return  # that was told when it was asked
+            case frames.Ended(how="differs") if self._asked:
+                self.differs = True
+                return
+            case frames.Ended():
+                op = self.ops[event.index]
+                well = event.how == "held" or (event.how == "ran" and event.exit_code in op.command.ok_codes)
+                self.failed = None if well else op.group
+        index = getattr(event, "index", None)
+        await self._handle(event if index is None else evolve(event, index=self._index[index]))

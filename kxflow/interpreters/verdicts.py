@@ -11,10 +11,11 @@ from attrs import evolve, frozen
 
 from kxflow.interpreters.converse import Over
 from kxflow.shell import frames
-from kxflow.values.action import Command
+from kxflow.values.action import Command, Probe
 from kxflow.values.fault import Fault
 from kxflow.values.output import Output
-from kxflow.values.result import ABSENT, Performed, Status
+from kxflow.values.result import ABSENT, Change, Performed, Status
+from kxflow.values.state import Ensured, change, predicted, read
 
 NO_OUTPUT: Final = Output()
 _REMEDIES: Final = {
@@ -24,7 +25,10 @@ _REMEDIES: Final = {
     "become_tty": "the host wants a terminal for it: take requiretty away",
     "become_timeout": "the host asks for something that nobody answers",
     "cwd": "create the folder in an earlier step",
+    "probe_failed": "what it says on stderr tells why",
+    "verify_failed": "look at what the step did; `verify=False` takes its word for it",
 }
+_HOWS: Final = {"probe_failed": "probe", "verify_failed": "verify"}
 
 
 @frozen
@@ -55,6 +59,8 @@ def withheld(output: Output) -> Output:
 def of_ended(command: Command[Any], ended: frames.Ended, span: Span, where: str) -> Performed:
     """What one command came to whose end was received."""
     status, reason, fault, payload = _judge(command, ended, where)
+    if command.probe is not None and payload is not ABSENT:
+        payload = seen(command.probe, ended)
     hide = withheld if command.sensitive else _same
     return Performed(
         status=status,
@@ -66,6 +72,7 @@ def of_ended(command: Command[Any], ended: frames.Ended, span: Span, where: str)
         error=fault,
         payload=payload,
         has_value=command.gives_value and payload is not ABSENT,
+        change=None if command.sensitive else _change(payload),
         sensitive=command.sensitive,
         started_at=span.started_at,
         ended_at=span.ended_at,
@@ -77,9 +84,30 @@ def _same(output: Output) -> Output:
     return output
 
 
+def seen(probe: Probe, ended: frames.Ended) -> Ensured:
+    """The states before and after, with their content where it is known."""
+    after = predicted(read(probe.wanted), probe.content)
+    if ended.how == "held":
+        return Ensured(after, after)
+    if ended.before is None:
+        return Ensured(None, after)
+    content = None if ended.detail is None else ended.detail.decode("utf-8", "surrogateescape")
+    before = read(ended.before.decode("utf-8", "surrogateescape"))
+    return Ensured(predicted(before, content) if before else before, after)
+
+
+def _change(payload: Any) -> Change | None:
+    """What a record tells of it; nothing where nothing was changed."""
+    if not isinstance(payload, Ensured) or payload.before is None or not payload.changed:
+        return None
+    return change(payload.before, payload.after)
+
+
 def _judge(command: Command[Any], ended: frames.Ended, where: str) -> tuple[Status, str, Fault | None, Any]:
     what = "the command" if command.sensitive else f"`{_short(str(command))}`"
     if ended.how == "ran" and ended.exit_code not in command.ok_codes:
+        if command.probe is not None and not command.sensitive and (words := str(ended.stderr).strip().splitlines()):
+            return _failed("exit", f"{_short(words[-1])} (exit status {ended.exit_code})", where)
         if ended.signal is not None:
             return _failed("signal", f"{what} was ended by signal {ended.signal}", where)
         return _failed("exit", f"{what} ended with exit status {ended.exit_code}", where)
@@ -88,6 +116,8 @@ def _judge(command: Command[Any], ended: frames.Ended, where: str) -> tuple[Stat
         return _failed("check", told, where, "mend it, or name the statuses that mean undone: test(…, undone=(…))")
     if ended.how == "value_failed":
         return _failed("value", f"its value= command ended with exit status {ended.exit_code}", where)
+    if ended.how in _HOWS:
+        return _failed(_HOWS[ended.how], _not_as_wanted(command, ended), where, _REMEDIES[ended.how])
     if ended.how not in ("ran", "held"):
         return _failed(ended.how, _escalation(command, ended), where, _REMEDIES.get(ended.how, ""))
     value = _value(command, ended, where)
@@ -96,6 +126,20 @@ def _judge(command: Command[Any], ended: frames.Ended, where: str) -> tuple[Stat
     if ended.how == "held":
         return Status.Skipped, "check", None, value
     return Status.Succeeded, "", None, value
+
+
+def _not_as_wanted(command: Command[Any], ended: frames.Ended) -> str:
+    if ended.how == "probe_failed":
+        words = str(ended.stderr).strip().splitlines()
+        return f"its state cannot be seen: exit status {ended.exit_code}" + (f": {_short(words[-1])}" if words else "")
+    if command.sensitive or command.probe is None or ended.after is None:
+        return "the wanted state did not come about"
+    got, wanted = ended.after.decode("utf-8", "backslashreplace").split("\n"), command.probe.wanted.split("\n")
+    missing = "; ".join(line for line in wanted if line not in got)
+    there = "; ".join(line for line in got if line not in wanted)
+    return _short(
+        f"the wanted state did not come about: wanted {missing or 'nothing more'}, found {there or 'nothing'}"
+    )
 
 
 def _escalation(command: Command[Any], ended: frames.Ended) -> str:

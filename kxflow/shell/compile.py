@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from attrs import evolve
 
+from kxflow.shell.library import LIBRARY
 from kxflow.shell.preamble import PREAMBLE
 from kxflow.shell.program import Op, Program
 from kxflow.shell.quote import printf_format, quote
-from kxflow.values.action import DEFAULT_TIMEOUT, Command
+from kxflow.values.action import DEFAULT_TIMEOUT, Command, Probe
 from kxflow.values.host import Become
 
 STOP: Final = b"stop\n"
@@ -47,12 +48,15 @@ def compile(  # noqa: A001 -- the field's word; the builtin is not used here
 
     Args:
         ops: In order; indexes count from 0.
+            One that takes an upload is the only one.
         nonce: 128 bits, hex, made anew for each program.
         connect_become: User to act as where a command names none.
         verified: Users of whom it is known on this connection that their password is asked for and right.
     """
     decided = tuple(op if op.command.become else _as(op, connect_become) for op in ops)
-    line, data = bootstrap(_whole(_steps(decided, nonce, verified), nonce, (0, 0, 0)))
+    own = [op for op in decided if op.command.become is None]
+    body = _whole(_steps(decided, nonce, verified), nonce, (0, 0, 0), library=_probes(own))
+    line, data = bootstrap(body)
     return Program(decided, ("sh", "-c", line), data, nonce)
 
 
@@ -60,21 +64,30 @@ def _as(op: Op, become: Become | None) -> Op:
     return op if become is None else evolve(op, command=evolve(op.command, become=become))
 
 
-def _whole(steps: Iterable[bytes], nonce: str, codes: tuple[int, int, int]) -> bytes:
+def _whole(steps: Iterable[bytes], nonce: str, codes: tuple[int, int, int], *, library: bool) -> bytes:
     own = b"kx_n=%s kx_c0=%d kx_c1=%d kx_c2=%d\n" % (nonce.encode(), *codes)
-    return _OPENING + own + PREAMBLE + b"\n" + b"\n".join(steps) + b"\nkx_done\n"
+    words = LIBRARY + b"\n" if library else b""
+    return _OPENING + own + PREAMBLE + b"\n" + words + b"\n".join(steps) + b"\nkx_done\n"
 
 
 def _steps(ops: Sequence[Op], nonce: str, verified: frozenset[Become]) -> Iterable[bytes]:
     groups: list[int] = []
     for become, run in groupby(ops, key=lambda op: op.command.become):
         neighbours = list(run)
-        text = [_op(op, later=op.group in groups[-1:]) for op in _noting(neighbours, groups)]
+        text = [
+            *map(_take, neighbours),
+            *(_op(op, later=op.group in groups[-1:]) for op in _noting(neighbours, groups)),
+        ]
         if become is None:
             yield from text
         else:
-            nested = _whole(text, nonce, (NESTED_END, NESTED_HALT, NESTED_STOP))
-            yield _become(become, neighbours[0], nested, become in verified)
+            codes = (NESTED_END, NESTED_HALT, NESTED_STOP)
+            nested = _whole(text, nonce, codes, library=_probes(neighbours))
+            yield _become(become, neighbours, nested, known=become in verified)
+
+
+def _probes(ops: Iterable[Op]) -> bool:
+    return any(op.command.probe is not None for op in ops)
 
 
 def _noting(ops: Iterable[Op], groups: list[int]) -> Iterable[Op]:
@@ -84,7 +97,21 @@ def _noting(ops: Iterable[Op], groups: list[int]) -> Iterable[Op]:
         groups.append(op.group)
 
 
-def _become(become: Become, first: Op, nested: bytes, known: bool) -> bytes:
+def uploads(op: Op) -> bool:
+    """It takes a file from the stream behind its program; only asked for, it does not."""
+    command = op.command
+    return command.upload is not None and command.probe is not None and not command.probe.dry
+
+
+def _take(op: Op) -> bytes:
+    """First of all: the file that comes behind the program."""
+    upload = op.command.upload
+    if upload is None or not uploads(op):
+        return b""
+    return b"kx_take %d %d %s" % (op.index, upload.size, quote(upload.target))
+
+
+def _become(become: Become, ops: Sequence[Op], nested: bytes, *, known: bool) -> bytes:
     """A nested program as another user."""
     line, data = bootstrap(nested)
     user = quote(become.user)
@@ -102,16 +129,17 @@ def _become(become: Become, first: Op, nested: bytes, known: bool) -> bytes:
             trial = run = b"su " + user + b" -c " + quote(b"sh -c " + inner)
     return b"""\
 if [ -z "$kx_h" ];then if [ "$kx_stop" ];then kx_h=stop;else
-kx_ni=%d kx_nm=%s kx_ok=%s
+kx_ni=%d kx_nm=%s kx_ok=%s kx_nu=%s
 %skx_np=%s
 kx_try() { %s; }
 kx_run() { %s; }
 kx_become
 unset kx_pw kx_np
 fi;fi""" % (
-        first.index,
+        ops[0].index,
         become.method.encode(),
         b"1" if known else b"",
+        b"".join(b"%d" % each.command.upload.size for each in ops if each.command.upload is not None and uploads(each)),
         give,
         quote(data),
         trial,
@@ -138,7 +166,7 @@ def _op(op: Op, *, later: bool) -> bytes:
 
 
 def _uses(command: Command[Any]) -> int:
-    return 1 + (command.check is not None) + (command.value is not None)
+    return 1 + command.asks_first + (command.value is not None)
 
 
 def _fail(op: Op) -> bytes:
@@ -156,6 +184,8 @@ def _in_folder(op: Op, inner: bytes) -> bytes:
 def _asked(op: Op) -> bytes:
     """Check, then run; the value after either."""
     command = op.command
+    if command.probe is not None:
+        return _probed(op, command.probe)
     run = _run(op)
     check = command.check
     if check is None:
@@ -177,6 +207,45 @@ def _asked(op: Op) -> bytes:
     )
 
 
+def _probed(op: Op, probe: Probe) -> bytes:
+    """Ask for the state; where it is another than wanted, bring it about and ask again.
+
+    The state travels only where it is another: kx_m holds the wanted one, kx_b what was found.
+    """
+    command, index = op.command, op.index
+    ask = b"kx_ask(){ kx_in;%s%s; }" % (b"kx_v;" if command.env else b"", _eval(probe.text))
+    detail = b"" if probe.detail is None else b"kx_w p %d d\n%s\n" % (index, _subshell(command, _eval(probe.detail)))
+    act = b"kx_w e %d differs 0;%s" % (index, _fail(op)) if probe.dry else b"kx_w p %d r\n%s" % (index, _run(op))
+    return (
+        b'kx_w p %d c\n%s\nkx_m=%s\nkx_b=$(kx_ask)\nkx_r=$?\nif [ $kx_r != 0 ];then\nprintf %%s "$kx_b"\n'
+        b'kx_w e %d probe_failed $kx_r;%s\nelif [ "$kx_b" = "$kx_m" ];then\n%s\nelse\nprintf %%s "$kx_b"\n%s%s\nfi\n'
+        b"unset kx_m kx_b;unset -f kx_ask"
+        % (
+            index,
+            ask,
+            quote(probe.wanted),
+            index,
+            _fail(op),
+            _value(op, b"held", b"0"),
+            detail,
+            act,
+        )
+    )
+
+
+def _verified(op: Op) -> bytes:
+    """The end of an op that went well, if the wanted state came about."""
+    probe = op.command.probe
+    end = _value(op, b"ran", b"$kx_r")
+    if probe is None or not probe.verify:
+        return end
+    return (
+        b"kx_w p %d a\nkx_b=$(kx_ask)\nkx_k=$?\n"
+        b'if [ $kx_k = 0 ]&&[ "$kx_b" = "$kx_m" ];then %s;else printf %%s "$kx_b";kx_w e %d verify_failed $kx_k;%s;fi'
+        % (op.index, end, op.index, _fail(op))
+    )
+
+
 def _run(op: Op) -> bytes:
     command = op.command
     well = b"|".join(b"%d" % code for code in sorted(command.ok_codes))
@@ -187,7 +256,7 @@ def _run(op: Op) -> bytes:
     return b"%s\nkx_r=$?\ncase $kx_r in\n%s) %s;;\n*) kx_w e %d ran $kx_r;%s;;\nesac" % (
         body,
         well,
-        _value(op, b"ran", b"$kx_r"),
+        _verified(op),
         op.index,
         _fail(op),
     )

@@ -19,10 +19,17 @@ KilledWhy: TypeAlias = Literal["kill", "timeout", "lease"]
 StreamName: TypeAlias = Literal["stdout", "stderr"]
 
 PREAMBLE_LIMIT: Final = 4096
+# What is kept whole of a state that a probe prints, and of the content that a diff and an undo may need.
+STATE_LIMIT: Final = 1 << 20
+DETAIL_LIMIT: Final = 256 * 1024
 # Live output that waits for its op's beginning on the other stream; it is a view, the records lose nothing.
 _WAITING_LIMIT: Final = 1 << 20
 _DONE: Final[dict[str, DoneWhy]] = {"end": "end", "halt": "halt", "stop": "stop"}
 _KILLED: Final[dict[str, KilledWhy]] = {"kill": "kill", "timeout": "timeout", "lease": "lease"}
+
+
+_KEPT: Final = {"c": STATE_LIMIT, "d": DETAIL_LIMIT, "a": STATE_LIMIT}
+_PHASES: Final = {"check_failed": "c", "probe_failed": "c", "verify_failed": "r", "value_failed": "r"}
 
 
 @frozen
@@ -53,13 +60,18 @@ class Ended:
     """An op's end was received on both streams.
 
     Attributes:
-        how: `ran`, `held` (its check said done), `check_failed`, `value_failed`, `cwd`, or `become_…`: `password`
-            (asked for, none given), `denied`, `missing`, `tty`, `timeout`. After a `become_…` no `Began` came.
+        how: `ran`, `held` (its check said done, or its probe that the state is as wanted), `differs` (it is not, and
+            nothing was to be done), `check_failed`, `probe_failed`, `verify_failed` (the wanted state did not come
+            about), `value_failed`, `cwd`, or `become_…`: `password` (asked for, none given), `denied`, `missing`,
+            `tty`, `timeout`. After a `become_…` no `Began` came.
         exit_code: Of what `how` names.
         signal: Its name, where the exit status says that one ended it.
         stdout, stderr: Of the run; of the check, where that failed. What `sudo` said for a `become_…`.
         value: All of the value's bytes, where the command gives one.
         overflow: More of them came than `capture` allows.
+        before, after: What the probe printed before the run where that was not as wanted, and after it where that
+            did not come about.
+        detail: The content before the run, where it was asked for and small enough.
     """
 
     index: int
@@ -70,6 +82,9 @@ class Ended:
     stderr: Output
     value: bytes | None
     overflow: bool
+    before: bytes | None = None
+    after: bytes | None = None
+    detail: bytes | None = None
 
 
 @frozen
@@ -114,7 +129,7 @@ Event: TypeAlias = Up | Began | Chunk | Ended | Escalating | Verified | Killed |
 
 @mutable
 class _Part:
-    """What one op gave on one stream, by phase: `c`heck, `r`un, `v`alue."""
+    """What one op gave on one stream, by phase: `c`heck or probe, `d`etail, `r`un, probe `a`fter, `v`alue."""
 
     index: int
     phase: str = "r"
@@ -125,6 +140,11 @@ class _Part:
     def take(self, phase: str) -> Output:
         collector = self.output.get(phase)
         return Output() if collector is None else collector.take()
+
+    def whole(self, phase: str) -> bytes | None:
+        """All that came, where it did and was not too much."""
+        collector = self.output.get(phase)
+        return None if collector is None or collector.overflowed else collector.whole()
 
 
 @mutable
@@ -189,7 +209,7 @@ class Reader:
             return None, Output(), Output()
         if there is None or there.index != here.index:
             there = _Part(here.index)
-        phase = "r" if "r" in here.output or "r" in there.output else here.phase
+        phase = "r" if "r" in here.output or "r" in there.output else here.phase if here.phase == "c" else "r"
         return here.index, here.take(phase), there.take(phase)
 
     def _feed(self, stream: _Stream, data: bytes) -> list[Event]:
@@ -221,7 +241,11 @@ class Reader:
     def _whole(self, stream: _Stream, part: _Part) -> int:
         """How many bytes to keep whole: those that become a value."""
         command = self._command(part.index)
-        if stream is self._err or not command.gives_value:
+        if stream is self._err:
+            return 0
+        if command.probe is not None and part.phase in _KEPT:
+            return _KEPT[part.phase]
+        if not command.gives_value:
             return 0
         return command.capture if part.phase == _source(command) else 0
 
@@ -247,10 +271,12 @@ class Reader:
                 self._arrive(stream)
             case ["b", which] if self._index(which) > stream.last:
                 self._begin(stream, self._index(which))
-            case ["p", which, "c" | "r" | "v" as phase]:
+            case ["p", which, "c" | "d" | "r" | "a" | "v" as phase]:
                 part = stream.part
                 if part is not None and part.index == self._index(which):
                     part.phase = phase
+                    if phase == "d":  # it was asked, also where nothing comes: an empty file
+                        part.output.setdefault(phase, Collector(self._whole(stream, part)))
             case ["e", which, how, code] if code.isdecimal():
                 part = stream.part
                 if part is not None and part.index == self._index(which) and not part.how:
@@ -353,12 +379,13 @@ class Reader:
     def _outcome(self, index: int) -> Ended:
         out, err = self._out.ended.pop(index), self._err.ended.pop(index)
         command = self._command(index)
-        how, phase = out.how, "c" if out.how == "check_failed" else "r"
+        how, phase = out.how, _PHASES.get(out.how, "r")
         stderr = err.take("v" if how == "value_failed" else phase)
         if how == "become":
             how = why_not_become(out.code, str(stderr), command.become)
         value, overflow = _value(command, out)
-        quiet = how == "held"
+        quiet = how in ("held", "differs")
+        seen = command.probe is not None
         return Ended(
             index,
             how,
@@ -368,6 +395,9 @@ class Reader:
             Output() if quiet else stderr,
             value,
             overflow,
+            (out.whole("c") or b"") if seen and how != "held" else None,
+            out.whole("a") if seen else None,
+            out.whole("d") if seen else None,
         )
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 _TEXT: Final = r"""
 CDPATH=
-kx_h= kx_q= kx_stop= kx_tick= kx_g= kx_t= kx_y= kx_d=$PWD
+kx_h= kx_q= kx_stop= kx_tick= kx_g= kx_t= kx_y= kx_d=$PWD kx_up=
 exec 3<&0 </dev/null
 
 # A frame on stdout, a frame on both streams.
@@ -100,6 +100,7 @@ kx_reap() {
     [ "$kx_l" ] || kx_scan
     kx_k=$((kx_k+1))
   done
+  [ "$kx_up" ] && rm -f -- "$kx_up"
   [ "$kx_l" ] && kx_w k "$1" 0 || kx_w k "$1" 1
   kx_nap
   kill -s KILL $$ 2>/dev/null
@@ -163,7 +164,11 @@ kx_a() {
 kx_f() { if [ "$2" ]; then kx_q=$1; else kx_h=halt; fi; }
 
 # Nobody's business but M's: gone before a step begins.
-kx_in() { unset kx_n kx_h kx_q kx_g kx_t kx_y kx_d kx_stop kx_tick kx_pw kx_l; exec 3<&-; trap - USR1 USR2 ALRM; }
+kx_in() {
+  unset kx_n kx_h kx_q kx_g kx_t kx_y kx_d kx_stop kx_tick kx_pw kx_l kx_m kx_b
+  exec 3<&-
+  trap - USR1 USR2 ALRM
+}
 kx_back() { cd -- "$kx_d" 2>/dev/null || cd /; }
 
 # Neighbouring ops of another user: one nested program. Its stdin is a pipe that this side feeds and keeps open.
@@ -172,6 +177,7 @@ kx_relay() {
   printf '%s\n' "$kx_me"
   [ "$kx_need" ] && printf '%s\n' "$kx_pw"
   printf '%s' "$kx_np"
+  [ "$kx_nu" ] && head -c "$kx_nu"
   while IFS= read -r kx_i; do
     [ "$kx_i" = stop ] && kill -s USR1 $$
     printf '%s\n' "$kx_i"
@@ -238,10 +244,10 @@ kx_w u
 """
 
 
-def _dense(text: str) -> bytes:
+def dense(text: str) -> bytes:
     """Without comments, blank lines and indentation: fewer bytes on the wire."""
     lines = (line.strip() for line in text.split("\n"))
     return "\n".join(line for line in lines if line and not re.match(r"#", line)).encode()
 
 
-PREAMBLE: Final = _dense(_TEXT)
+PREAMBLE: Final = dense(_TEXT)

@@ -68,6 +68,52 @@ class Check:
             )
 
 
+@frozen
+class Upload:
+    """Bytes from here that a command takes on the host, where its probe says that they are needed.
+
+    Attributes:
+        source: Path on the controller, or the bytes themselves.
+        target: Path on the host; the bytes are put into a file beside it first.
+        size: Bytes.
+        sha256: Hex digest; where the file is another by then, nothing is put in place.
+    """
+
+    source: str | bytes = field(repr=False)
+    target: str
+    size: int
+    sha256: str
+
+
+@frozen
+class Probe:
+    """How to see the state of a thing on a host, and the state that is wanted.
+
+    Attributes:
+        text: Shell text that prints the present state in canonical form; it changes nothing.
+        wanted: The canonical text of the wanted state: where the probe prints just this, nothing is done.
+        detail: Shell text that prints the present content; asked only where the states differ.
+        content: The wanted content, where it is text that a diff may show.
+        key: What the thing is: kind and name, equal for equal things.
+        resource: Knows how to bring the thing to any other state; what undo goes by.
+        verify: Ask again afterwards; a state that did not come about is a failure.
+        dry: Only ask, do nothing.
+    """
+
+    text: str
+    wanted: str
+    detail: str | None = None
+    content: str | None = field(default=None, repr=False)
+    key: tuple[str, str] = ("", "")
+    resource: Any = field(default=None, repr=False)
+    verify: bool = True
+    dry: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        clean_text(self.text, "a probe")
+        clean_text(self.wanted, "a wanted state")
+
+
 class Action(Generic[T_co]):
     """What a step does on a host, as data; T is the type of the value that it gives.
 
@@ -103,11 +149,13 @@ class Command(Action[T_co]):
         argv: Program and arguments, run as they are, no shell in between.
         text: Shell text, run as `sh -c` would.
         check: Asked first; where it holds the program is not started.
+        probe: In place of a check: where the state is as wanted the program is not started.
         undo: Shell text that takes the effect back.
         value: Shell text whose stdout is the value, after a run as after a skip.
         env: Variables for check, program and value.
         cwd: Folder for them.
         stdin: Bytes for the program; it reads end of file at once where None.
+        upload: A file that it needs, too large to travel with it; only together with a probe.
         become: User to act as; None: as the host's connection says.
         timeout: Seconds for check, program and value together; 3600 where None.
         ok_codes: Exit statuses that mean success.
@@ -121,11 +169,13 @@ class Command(Action[T_co]):
     argv: Argv | None = None
     text: str | None = None
     check: Check | None = None
+    probe: Probe | None = None
     undo: str | None = None
     value: str | None = None
     env: frozendict[str, str | Secret] = field(factory=dict, converter=_env)
     cwd: str | None = None
     stdin: bytes | Secret | None = None
+    upload: Upload | None = None
     become: Become | None = None
     timeout: float | None = None
     ok_codes: frozenset[int] = frozenset({0})
@@ -139,6 +189,11 @@ class Command(Action[T_co]):
     def gives_value(self) -> bool:
         """The value is more than the output: its text must be captured whole."""
         return self.parse is not None or self.value is not None
+
+    @property
+    def asks_first(self) -> bool:
+        """It may find that there is nothing to do."""
+        return self.check is not None or self.probe is not None
 
     def __str__(self) -> str:
         if self.text is not None:
@@ -206,11 +261,14 @@ def _describe(action: Action[Any]) -> tuple[object, ...]:
                 None if action.argv is None else tuple(os.fsencode(word) for word in action.argv),
                 action.text,
                 None if action.check is None else (action.check.text, tuple(sorted(action.check.undone))),
+                action.probe
+                and (*action.probe.key, action.probe.text, "" if action.sensitive else action.probe.wanted),
                 action.undo,
                 action.value,
                 tuple((k, "secret" if isinstance(v, Secret) else v) for k, v in sorted(action.env.items())),
                 action.cwd,
                 "secret" if isinstance(stdin, Secret) else stdin and hashlib.sha256(stdin).hexdigest(),
+                action.upload and (action.upload.target, action.upload.sha256),
                 None if action.become is None else (action.become.user, action.become.method),
                 action.timeout,
                 tuple(sorted(action.ok_codes)),

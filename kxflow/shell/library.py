@@ -1,0 +1,133 @@
+"""Words that probes and applies of resources may use on a host: POSIX `sh`, sent where a program holds a resource.
+
+kx_say NAME VALUE       a line of a state, newlines and backslashes in the value escaped
+kx_stat PATH            sets mode, owner, group, uid, gid, size of what a path leads to; fails where nothing is
+kx_sha256 <FILE         hex digest of stdin
+kx_real PATH            sets real: the path with symbolic links at its end followed
+kx_put PATH MODE OWNER GROUP <CONTENT
+stdin to a temporary file beside the target, then owner, mode, rename; what is empty is
+kept of the old file. The target is always the old or the new one, never a mix.
+kx_own PATH MODE OWNER GROUP
+owner and mode of what is there, where not empty
+kx_no TEXT              say why it cannot be done, and end with 1
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kxflow.shell.preamble import dense
+
+_TEXT: Final = r"""
+kx_no() { printf '%s\n' "$1" >&2; exit 1; }
+kx_say() {
+  kx_x=$2 kx_z=
+  case $kx_x in
+    *\\*)
+      while :; do
+        case $kx_x in
+          *\\*) kx_z=$kx_z${kx_x%%\\*}'\\' kx_x=${kx_x#*\\} ;;
+          *) break ;;
+        esac
+      done
+      kx_x=$kx_z$kx_x kx_z=
+      ;;
+  esac
+  while :; do
+    case $kx_x in
+      *"
+"*) kx_z=$kx_z${kx_x%%"
+"*}'\n' kx_x=${kx_x#*"
+"} ;;
+      *) break ;;
+    esac
+  done
+  printf '%s %s\n' "$1" "$kx_z$kx_x"
+}
+
+kx_stat() {
+  kx_x=$(stat -L -c '%a %U %G %u %g %s' -- "$1" 2>/dev/null) ||
+    kx_x=$(stat -L -f '%Mp%Lp %Su %Sg %u %g %z' -- "$1" 2>/dev/null) || return 1
+  mode=${kx_x%% *} kx_x=${kx_x#* }
+  case $mode in 0?*) mode=${mode#0} ;; esac
+  owner=${kx_x%% *} kx_x=${kx_x#* }
+  group=${kx_x%% *} kx_x=${kx_x#* }
+  uid=${kx_x%% *} kx_x=${kx_x#* }
+  gid=${kx_x%% *} size=${kx_x#* }
+}
+kx_sha256() {
+  if command -v sha256sum >/dev/null 2>&1; then kx_x=$(sha256sum) || return 1
+  elif command -v shasum >/dev/null 2>&1; then kx_x=$(shasum -a 256) || return 1
+  elif command -v sha256 >/dev/null 2>&1; then kx_x=$(sha256) || return 1
+  elif command -v openssl >/dev/null 2>&1; then
+    kx_x=$(openssl dgst -sha256) || return 1
+    kx_x=${kx_x##* }
+  else
+    kx_no 'no sha256sum, shasum, sha256 or openssl on this host'
+  fi
+  printf '%s\n' "${kx_x%% *}"
+}
+
+kx_real() {
+  real=$1 kx_k=0
+  while [ -h "$real" ]; do
+    kx_k=$((kx_k+1))
+    [ $kx_k -le 40 ] || kx_no "too many symbolic links: $1"
+    kx_x=$(readlink -- "$real" && echo x) || kx_no "cannot read the link $real"
+    kx_x=${kx_x%?x}
+    case $kx_x in
+      /*) real=$kx_x ;;
+      *) case $real in */*) real=${real%/*}/$kx_x ;; *) real=./$kx_x ;; esac ;;
+    esac
+  done
+}
+kx_own() {
+  [ -z "$3$4" ] || chown -- "$3${4:+:$4}" "$1" || return 1
+  [ -z "$2" ] || chmod -- "$2" "$1"
+}
+kx_beside() {
+  case $real in */*) kx_x=${real%/*}/ ;; *) kx_x=./ ;; esac
+  kx_t=$(mktemp -- "$kx_x.kx.XXXXXXXX" && echo x) || return 1
+  kx_t=${kx_t%?x}
+}
+
+# Take the bytes of an upload (op, size, target) from the lease, before anybody else reads it, into kx_up.
+# Cut short, it is no program any more: nothing is said, nothing is left.
+kx_take() {
+  kx_w b "$1"
+  kx_t=
+  (kx_real "$3") && { kx_real "$3"; kx_beside; } || { kx_w e "$1" ran 1; kx_h=halt; return; }
+  kx_up=$kx_t
+  trap 'rm -f -- "$kx_up"' EXIT
+  head -c "$2" <&3 >"$kx_up"
+  kx_r=$?
+  kx_stat "$kx_up"
+  if [ "$size" = "$2" ]; then return; fi
+  [ $kx_r = 0 ] && exit 1
+  kx_w e "$1" ran 1
+  kx_h=halt
+}
+kx_put() {
+  kx_real "$1"
+  [ ! -d "$real" ] || kx_no "$1 is a directory"
+  kx_m=$2 kx_o=$3 kx_p=$4
+  if kx_stat "$real"; then
+    kx_m=${kx_m:-$mode} kx_o=${kx_o:-$owner} kx_p=${kx_p:-$group}
+    [ "$kx_o$kx_p" != "$(id -un)$(id -gn)" ] || kx_o= kx_p=
+  else
+    kx_m=${kx_m:-644}
+  fi
+  if [ "$kx_up" ]; then kx_t=$kx_up; else kx_beside || kx_no "cannot write beside $1"; fi
+  trap 'rm -f -- "$kx_t"' EXIT
+  trap 'exit 143' TERM
+  trap 'exit 130' INT
+  trap 'exit 129' HUP
+  [ "$kx_up" ] || cat >"$kx_t" || kx_no "cannot write $1"
+  kx_own "$kx_t" '' "$kx_o" "$kx_p" && chmod -- "$kx_m" "$kx_t" || kx_no "cannot set owner and mode of $1"
+  mv -f -- "$kx_t" "$real" || kx_no "cannot put $1 in place"
+  trap - EXIT
+}
+"""
+
+
+LIBRARY: Final = dense(_TEXT)
