@@ -48,6 +48,8 @@ class Options(TypedDict, total=False):
         capture: Bytes to keep whole for `parse` and `value`; 8 MiB where not given.
         idempotent: It may be run again when its end is not known.
         detached: It survives the loss of the connection.
+        readonly: It changes nothing: a plan may run it, there is nothing to undo.
+        example: What a plan takes for its value while that is not known.
     """
 
     check: str | Check | None
@@ -63,6 +65,8 @@ class Options(TypedDict, total=False):
     capture: int
     idempotent: bool
     detached: bool
+    readonly: bool
+    example: Any
 
 
 def test(text: str, undone: Iterable[int] = (1,)) -> Check:  # noqa: PT028 -- no pytest function
