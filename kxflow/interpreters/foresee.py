@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 from attrs import evolve, field, frozen, mutable
+from frozendict import frozendict
 
 from kxflow.flow.decide import Decided, Do, decide
 from kxflow.flow.ensure import why_no_undo
@@ -24,7 +25,7 @@ from kxflow.values.context import HostContext
 from kxflow.values.host import Host
 from kxflow.values.plan import Effect, Plan, Planned, cluster_digest
 from kxflow.values.result import ABSENT, Change, Status
-from kxflow.values.state import Ensured, State, change
+from kxflow.values.state import CONTENT, GONE, Ensured, State, change
 
 Key = tuple[str, str]
 
@@ -180,11 +181,17 @@ class Foresight:
             told = str(ended.stderr).strip().splitlines()
             return Seen(Effect.unknown, f"its state cannot be seen{earlier}" + (f": {told[-1]}" if told else ""))
         ensured = verdicts.seen(probe, ended)
-        if probe.key in known:
-            ensured = evolve(ensured, before=known[probe.key])
+        whole = known.get(probe.key)
+        if whole is not None:
+            ensured = evolve(ensured, before=_part(whole, ensured.after))
+            if unseen := _unseen(whole, ensured.after):
+                known[probe.key] = frozendict({**whole, **ensured.after})
+                return Seen(Effect.unknown, f"{', '.join(unseen)} cannot be known before it is there", value=ensured)
         if not ensured.changed:
             return Seen(Effect.none, "check", ensured, ensured)
-        known[probe.key] = ensured.after
+        known[probe.key] = (
+            frozendict({**(ensured.before or {}), **(whole or {}), **ensured.after}) if ensured.after else GONE
+        )
         return Seen(Effect.change, "", ensured, ensured)
 
     def _settle(self, task: TaskPlan, host: Host, item: _Item) -> None:
@@ -220,6 +227,20 @@ class Foresight:
         if len(item.seen) < len(item.commands):
             return evolve(entry, reason="it has no check: it would run", undo=_undo(item)), example
         return evolve(_merged(item, entry), undo=_undo(item)), item.seen[-1].value
+
+
+def _part(whole: State, wanted: State) -> State:
+    """What a probe for a wanted state would tell of a whole one."""
+    if not wanted:
+        return whole
+    return frozendict({name: value for name, value in whole.items() if name in wanted or name == CONTENT})
+
+
+def _unseen(whole: State, wanted: State) -> list[str]:
+    """Attributes on which it depends whether anything would change, and that no step has seen."""
+    if not whole or any(whole[name] != value for name, value in wanted.items() if name in whole):
+        return []
+    return [name for name in wanted if name not in whole and name != CONTENT]
 
 
 NO_STATE = "it keeps no state"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
@@ -173,14 +172,12 @@ class Plan:
         return f"Plan({self.pipeline}: {told or 'nothing'})"
 
     def _repr_html_(self) -> str:
-        from kxflow.values.markup import table, title
+        from kxflow.values.markup import preformatted, table, title
 
         shown = sorted(self.entries, key=lambda each: list(Effect).index(each.effect))
         rows = ((each.host, each.path, each.effect.value, each.reason or each.undo) for each in shown)
         diffs = "".join(
-            f"<details><summary>{html.escape(str(each))}</summary><pre>{html.escape(each.change.diff)}</pre></details>"
-            for each in self.changes[:50]
-            if each.change is not None
+            preformatted(str(each), each.change.diff) for each in self.changes[:50] if each.change is not None
         )
         return title(repr(self)) + table(("host", "step", "effect", "why"), rows, total=len(self)) + diffs
 
