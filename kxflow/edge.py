@@ -150,8 +150,12 @@ def run(pipeline: Pipeline, cluster: Cluster, **options: Unpack[RunOptions]) -> 
     told = options.get("on_signal") or _not_told
     if _inside_a_loop():
         return _run_aside(plan, told)
-    watched = _free_signals() if threading.current_thread() is threading.main_thread() else ()
-    return anyio.run(_run_watched, plan, watched, told)
+    watched = _free_signals() if threading.current_thread() is threading.main_thread() else {}
+    try:
+        return anyio.run(_run_watched, plan, tuple(watched), told)
+    finally:
+        for each, handler in watched.items():  # the event loop leaves its own idea of them
+            signal.signal(each, handler)
 
 
 def _not_told(name: str, final: bool) -> None:
@@ -189,11 +193,11 @@ def _run_aside(plan: RunPlan, told: Callable[[str, bool], object]) -> Outcome:
                 return kept.outcome
 
 
-def _free_signals() -> tuple[signal.Signals, ...]:
-    """Signals that nobody handles yet."""
+def _free_signals() -> dict[signal.Signals, Any]:
+    """Signals that nobody handles yet, with the handlers that they have."""
     wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     free = (signal.SIG_DFL, signal.default_int_handler)
-    return tuple(each for each in wanted if signal.getsignal(each) in free)
+    return {each: its for each in wanted if (its := signal.getsignal(each)) in free}
 
 
 async def _run_watched(
