@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 importlib.import_module("kxflow.shell")  # loaded first: later its import would replace the function of that name
 
 from kxflow.flow.actions import both, cmd, fail, on_controller, shell, skip, test, value
-from kxflow.flow.check import check
 from kxflow.flow.inputs import from_all, from_here, from_one
 from kxflow.flow.layers import Module, Pipeline, Task, module, pipeline, task
 from kxflow.flow.policy import fail_fast, keep_going, max_failures, quorum, waves
@@ -34,10 +33,8 @@ from kxflow.values.errors import (
     ProblemsError,
     UnknownHostError,
 )
-from kxflow.values.event import OutputChunk, RunBegan, RunEnded, StepBegan, StepEnded, StepRetried, fold
 from kxflow.values.fault import Fault
 from kxflow.values.host import Become, Host, Local, Ssh, Via
-from kxflow.values.outcome import either, report_of
 from kxflow.values.output import Output
 from kxflow.values.report import Report
 from kxflow.values.result import Position, Results, Status, StepResult
@@ -47,28 +44,43 @@ from kxflow.values.tally import Tally, Verdict
 if TYPE_CHECKING:
     from kxflow.connectors.memory import MemoryConnector
     from kxflow.edge import arun, run, serial, stream
+    from kxflow.flow.check import check
     from kxflow.interpreters.ports import Reply
     from kxflow.services.record import record_run
-    from kxflow.services.store import MemoryStore, StepLog, Store
+    from kxflow.services.store import MemoryStore, StepLog, Store, TaskRecord, TaskStatus
     from kxflow.sinks.console import console
     from kxflow.sinks.memory import memory
     from kxflow.sinks.ndjson import ndjson, read_log
     from kxflow.sinks.tee import tee
+    from kxflow.values.event import OutputChunk, RunBegan, RunEnded, StepBegan, StepEnded, StepRetried, fold
+    from kxflow.values.outcome import either, report_of
 
 __version__ = "0.1.0"
 
 _LATE = {
     "MemoryConnector": "kxflow.connectors.memory",
     "MemoryStore": "kxflow.services.store",
+    "OutputChunk": "kxflow.values.event",
     "Reply": "kxflow.interpreters.ports",
+    "RunBegan": "kxflow.values.event",
+    "RunEnded": "kxflow.values.event",
+    "StepBegan": "kxflow.values.event",
+    "StepEnded": "kxflow.values.event",
     "StepLog": "kxflow.services.store",
+    "StepRetried": "kxflow.values.event",
     "Store": "kxflow.services.store",
+    "TaskRecord": "kxflow.services.store",
+    "TaskStatus": "kxflow.services.store",
     "arun": "kxflow.edge",
+    "check": "kxflow.flow.check",
     "console": "kxflow.sinks.console",
+    "either": "kxflow.values.outcome",
+    "fold": "kxflow.values.event",
     "memory": "kxflow.sinks.memory",
     "ndjson": "kxflow.sinks.ndjson",
     "read_log": "kxflow.sinks.ndjson",
     "record_run": "kxflow.services.record",
+    "report_of": "kxflow.values.outcome",
     "run": "kxflow.edge",
     "serial": "kxflow.edge",
     "stream": "kxflow.edge",
@@ -127,6 +139,8 @@ __all__ = [
     "Store",
     "Tally",
     "Task",
+    "TaskRecord",
+    "TaskStatus",
     "UnknownHostError",
     "Verdict",
     "Via",
