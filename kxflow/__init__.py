@@ -35,10 +35,8 @@ from kxflow.values.errors import (
     ProblemsError,
     UnknownHostError,
 )
-from kxflow.values.event import OutputChunk, RunBegan, RunEnded, StepBegan, StepEnded, StepRetried, fold
 from kxflow.values.fault import Fault
 from kxflow.values.host import Become, Host, Local, Ssh, Via
-from kxflow.values.outcome import either, report_of
 from kxflow.values.output import Output
 from kxflow.values.plan import Effect, Plan, PlanMovedError, Planned
 from kxflow.values.report import Report
@@ -50,32 +48,52 @@ from kxflow.values.tally import Tally, Verdict
 if TYPE_CHECKING:
     from kxflow.connectors.memory import MemoryConnector
     from kxflow.edge import aplan, apply, arun, plan, rollback, run, serial, stream
+    from kxflow.flow.check import check
     from kxflow.interpreters.ports import Reply
     from kxflow.services.record import record_run
-    from kxflow.services.store import MemoryStore, StepLog, Store
+    from kxflow.services.store import MemoryStore, StepLog, Store, TaskRecord, TaskStatus
     from kxflow.sinks.console import console
     from kxflow.sinks.memory import memory
     from kxflow.sinks.ndjson import ndjson, read_log
     from kxflow.sinks.tee import tee
+    from kxflow.values.event import OutputChunk, RunBegan, RunEnded, StepBegan, StepEnded, StepRetried, fold
+    from kxflow.values.outcome import either, report_of
+    from kxflow.values.plan import Effect, Plan, PlanMovedError, Planned
 
 __version__ = "0.1.0"
 
 _LATE = {
+    "Effect": "kxflow.values.plan",
     "MemoryConnector": "kxflow.connectors.memory",
     "MemoryStore": "kxflow.services.store",
+    "OutputChunk": "kxflow.values.event",
+    "Plan": "kxflow.values.plan",
+    "PlanMovedError": "kxflow.values.plan",
+    "Planned": "kxflow.values.plan",
     "Reply": "kxflow.interpreters.ports",
+    "RunBegan": "kxflow.values.event",
+    "RunEnded": "kxflow.values.event",
+    "StepBegan": "kxflow.values.event",
+    "StepEnded": "kxflow.values.event",
     "StepLog": "kxflow.services.store",
+    "StepRetried": "kxflow.values.event",
     "Store": "kxflow.services.store",
+    "TaskRecord": "kxflow.services.store",
+    "TaskStatus": "kxflow.services.store",
     "aplan": "kxflow.edge",
     "apply": "kxflow.edge",
-    "plan": "kxflow.edge",
-    "rollback": "kxflow.edge",
     "arun": "kxflow.edge",
+    "check": "kxflow.flow.check",
     "console": "kxflow.sinks.console",
+    "either": "kxflow.values.outcome",
+    "fold": "kxflow.values.event",
     "memory": "kxflow.sinks.memory",
     "ndjson": "kxflow.sinks.ndjson",
+    "plan": "kxflow.edge",
     "read_log": "kxflow.sinks.ndjson",
     "record_run": "kxflow.services.record",
+    "report_of": "kxflow.values.outcome",
+    "rollback": "kxflow.edge",
     "run": "kxflow.edge",
     "serial": "kxflow.edge",
     "stream": "kxflow.edge",
@@ -140,6 +158,8 @@ __all__ = [
     "Store",
     "Tally",
     "Task",
+    "TaskRecord",
+    "TaskStatus",
     "UnknownHostError",
     "Verdict",
     "Via",

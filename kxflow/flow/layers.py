@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
@@ -168,16 +167,31 @@ class Pipeline:
         return f"Pipeline({self.name!r}: {', '.join(each.name for each in self.modules) or 'no modules'})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<li><b>{html.escape(each.name)}</b><ul>{''.join(map(_task_html, each.tasks))}</ul></li>"
-            for each in self.modules
-        )
-        return f"<p><b>pipeline {html.escape(self.name)}</b></p><ul>{rows}</ul>"
+        from kxflow.values.markup import tree
+
+        modules = [(each.name + _waves(each.waves), _with_hooks(each)) for each in self.modules]
+        before = [("@before", self.before)] if self.before else []
+        after = [("@after", self.after)] if self.after else []
+        branches = ((name, map(_told, tasks)) for name, tasks in (*before, *modules, *after))
+        return tree(f"pipeline {self.name}", branches)
 
 
-def _task_html(task: Task) -> str:
-    names = ", ".join(each.name for each in task.steps)
-    return f"<li>{html.escape(task.name)} on {html.escape(str(task.hosts))}: {html.escape(names)}</li>"
+def _with_hooks(its: Module) -> tuple[Task, ...]:
+    """Tasks of a module in their order, those of hooks under the names that paths give them."""
+    before = (evolve(each, name=f"@before/{each.name}") for each in its.before)
+    after = (evolve(each, name=f"@after/{each.name}") for each in its.after)
+    return (*before, *its.tasks, *after)
+
+
+def _told(task: Task) -> str:
+    return f"{task.name} on {task.hosts}{_waves(task.waves)}: {', '.join(each.name for each in task.steps)}"
+
+
+def _waves(waves: Waves | None) -> str:
+    if waves is None:
+        return ""
+    sizes = (f"{size:g}{'%' if share else ''}" for size, share in zip(waves.sizes, waves.shares, strict=True))
+    return f" in waves ({', '.join(sizes)})"
 
 
 def _part(its: Module, names: Iterable[str], found: set[str]) -> Module | None:

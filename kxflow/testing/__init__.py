@@ -1,4 +1,4 @@
-"""What tests of pipelines need: fleets of hosts to run them on, and checks for connectors and sinks.
+"""What tests of pipelines need: fleets of hosts to run them on, and checks for connectors, sinks and stores.
 
 Everything loads when first asked for, so that importing this costs nothing. No module here has the name of a function
 in it: importing it would hide the function.
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kxflow.testing.embedded import EmbeddedFleet, embedded_fleet
     from kxflow.testing.sink_check import check_sink
     from kxflow.testing.sshd import SshdFleet, sshd_fleet
+    from kxflow.testing.store_check import check_store
 
 _HOMES: Final = {
     "Account": "accounts",
@@ -23,6 +24,7 @@ _HOMES: Final = {
     "account": "accounts",
     "check_connector": "connector_check",
     "check_sink": "sink_check",
+    "check_store": "store_check",
     "embedded_fleet": "embedded",
     "sshd_fleet": "sshd",
 }
@@ -34,6 +36,7 @@ __all__ = [
     "account",
     "check_connector",
     "check_sink",
+    "check_store",
     "embedded_fleet",
     "sshd_fleet",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar
@@ -272,7 +271,7 @@ def _describe(action: Action[Any]) -> tuple[object, ...]:
                 action.value,
                 tuple((k, "secret" if isinstance(v, Secret) else v) for k, v in sorted(action.env.items())),
                 action.cwd,
-                "secret" if isinstance(stdin, Secret) else stdin and hashlib.sha256(stdin).hexdigest(),
+                "secret" if isinstance(stdin, Secret) else stdin and _sha256(stdin),
                 action.upload and (action.upload.target, action.upload.sha256),
                 None if action.become is None else (action.become.user, action.become.method),
                 action.timeout,
@@ -294,7 +293,13 @@ def _describe(action: Action[Any]) -> tuple[object, ...]:
 
 def digest(action: Action[Any]) -> str:
     """Hex digest of what an action is: equal actions have equal ones, secrets count by name only."""
-    return hashlib.sha256(repr(_describe(action)).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return _sha256(repr(_describe(action)).encode("utf-8", "surrogateescape"))[:32]
+
+
+def _sha256(data: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()
 
 
 def map_commands(action: Action[Any], change: Callable[[Command[Any]], Command[Any]]) -> Action[Any]:
