@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 importlib.import_module("kxflow.shell")  # loaded first: later its import would replace the function of that name
@@ -34,7 +35,7 @@ from kxflow.values.errors import (
     ProblemsError,
     UnknownHostError,
 )
-from kxflow.values.event import OutputChunk, RunBegan, RunEnded, StepBegan, StepEnded, StepRetried, fold
+from kxflow.values.event import Event, OutputChunk, RunBegan, RunEnded, StepBegan, StepEnded, StepRetried, fold
 from kxflow.values.fault import Fault
 from kxflow.values.host import Become, Host, Local, Ssh, Via
 from kxflow.values.outcome import either, report_of
@@ -47,7 +48,7 @@ from kxflow.values.tally import Tally, Verdict
 if TYPE_CHECKING:
     from kxflow.connectors.memory import MemoryConnector
     from kxflow.edge import arun, run, serial, stream
-    from kxflow.interpreters.ports import Reply
+    from kxflow.interpreters.ports import Connector, Journal, Reply, Sink
     from kxflow.services.record import record_run
     from kxflow.services.store import MemoryStore, StepLog, Store
     from kxflow.sinks.console import console
@@ -58,9 +59,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LATE = {
+    "Connector": "kxflow.interpreters.ports",
+    "Journal": "kxflow.interpreters.ports",
     "MemoryConnector": "kxflow.connectors.memory",
     "MemoryStore": "kxflow.services.store",
     "Reply": "kxflow.interpreters.ports",
+    "Sink": "kxflow.interpreters.ports",
     "StepLog": "kxflow.services.store",
     "Store": "kxflow.services.store",
     "arun": "kxflow.edge",
@@ -79,7 +83,7 @@ _LATE = {
 def __getattr__(name: str) -> Any:
     """Load what costs time to import when it is first used."""
     if name not in _LATE:
-        raise AttributeError(f"module 'kxflow' has no attribute {name!r}")
+        raise AttributeError(f"module 'kxflow' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     found = getattr(importlib.import_module(_LATE[name]), name)
     globals()[name] = found
     return found
@@ -94,11 +98,14 @@ __all__ = [
     "Become",
     "Cluster",
     "CompositionError",
+    "Connector",
+    "Event",
     "Fault",
     "Host",
     "HostContext",
     "InvalidError",
     "InventoryError",
+    "Journal",
     "KxflowError",
     "Local",
     "MemoryConnector",
@@ -116,6 +123,7 @@ __all__ = [
     "RunBegan",
     "RunEnded",
     "Secret",
+    "Sink",
     "Ssh",
     "Status",
     "Step",
