@@ -71,11 +71,18 @@ def test(text: str, undone: Iterable[int] = (1,)) -> Check:  # noqa: PT028 -- no
     >>> test("grep -q kx /etc/motd", undone=(1, 2)).undone == {1, 2}
     True
 
+    Args:
+        text: Shell text; exit status 0 means done.
+        undone: Exit statuses that mean not done.
+
     Raises:
         InvalidError: 0 or something outside 1 to 255 among `undone`.
     """
     codes: frozenset[int] = frozenset(undone)
     return Check(text, codes)
+
+
+vars(test)["__test__"] = False  # pytest takes an imported function of this name for a test
 
 
 def positive_seconds(seconds: float | None, where: str = "timeout") -> float | None:
@@ -193,7 +200,11 @@ def shell(text: str, *, parse: Callable[[str], Any] | None = None, **options: Un
 
 
 def on_controller(function: Callable[[], Awaitable[T]] | Callable[[], T]) -> Action[T]:
-    """Call a function here, not on the host; in a thread, where it is not async. What it returns is the value."""
+    """Call a function here, not on the host; in a thread, where it is not async. What it returns is the value.
+
+    Raises:
+        InvalidError: It is no function.
+    """
     if not callable(function):
         raise InvalidError(f"on_controller({function!r})", "give a function without arguments")
     return OnController(function)
