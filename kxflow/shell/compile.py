@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from kxflow.shell.preamble import PREAMBLE
 from kxflow.shell.program import Op, Program
-from kxflow.shell.quote import printf_format, quote
+from kxflow.shell.quote import escaped, quote
 from kxflow.values.action import DEFAULT_TIMEOUT, Command
 from kxflow.values.host import Become
 
@@ -18,7 +18,7 @@ STOP: Final = b"stop\n"
 KILL: Final = b"kill\n"
 
 # Nested programs say by their exit status how they ended; sudo, su and doas pass it on.
-NESTED_END, NESTED_HALT, NESTED_STOP = 77, 78, 79
+NESTED_END, NESTED_HALT, NESTED_STOP = 77, 78, 79  # and 76: it ended, and what follows of its last group is left out
 
 # dd with bs=1 reads exactly that much and no byte of the lease, but takes two system calls a byte: so the first stage
 # is short, and reads the rest in blocks. `echo x` guards trailing newlines; LC_ALL=C makes ${#…} count bytes.
@@ -27,7 +27,11 @@ _STAGE: Final = (
     b"kx_c=$(dd bs=$kx_z count=1 2>/dev/null;echo x);kx_c=${kx_c%%x};"
     b'[ "$kx_c" ]||exit 125;kx_p=$kx_p$kx_c;kx_z=$((kx_z-${#kx_c}));done;eval "$kx_p"\n'
 )
-_OPENING: Final = b'if [ "$kx_e" ];then LC_ALL=$kx_l;else unset LC_ALL;fi;unset kx_p kx_c kx_z kx_l kx_e\n'
+# The shell's options are taken as `sh -c` has them, whatever SHELLOPTS in the environment of a bash says.
+_OPENING: Final = (
+    b'set +aefuvx;[ "${BASH_VERSION-}" ]&&set +o pipefail\n'
+    b'if [ "$kx_e" ];then LC_ALL=$kx_l;else unset LC_ALL;fi;unset kx_p kx_c kx_z kx_l kx_e kx_n kx_pw\n'
+)
 
 
 def bootstrap(body: bytes) -> tuple[str, bytes]:
@@ -60,32 +64,53 @@ def _as(op: Op, become: Become | None) -> Op:
     return op if become is None else evolve(op, command=evolve(op.command, become=become))
 
 
-def _whole(steps: Iterable[bytes], nonce: str, codes: tuple[int, int, int]) -> bytes:
-    own = b"kx_n=%s kx_c0=%d kx_c1=%d kx_c2=%d\n" % (nonce.encode(), *codes)
+def _whole(steps: Iterable[bytes], nonce: str, codes: tuple[int, int, int], left: int | None = None) -> bytes:
+    """A program; `left`: the group of which more may follow behind it."""
+    own = b"kx_n=%s kx_c0=%d kx_c1=%d kx_c2=%d kx_cq=%s\n" % (
+        nonce.encode(),
+        *codes,
+        b"" if left is None else b"%d" % left,
+    )
     return _OPENING + own + PREAMBLE + b"\n" + b"\n".join(steps) + b"\nkx_done\n"
 
 
+@frozen
+class _Run:
+    """Neighbouring ops of one user.
+
+    Attributes:
+        later: The group whose further part the first of them is; None where a step begins with it.
+    """
+
+    become: Become | None
+    ops: list[Op]
+    later: int | None
+
+
+def _runs(ops: Sequence[Op]) -> Iterable[_Run]:
+    """Ops by user. Further parts of a step that began as another user are a run of their own: they may be left out."""
+    before: int | None = None
+    for become, neighbours in groupby(ops, key=lambda op: op.command.become):
+        for group, parts in groupby(neighbours, key=lambda op: op.group if op.group == before else None):
+            run = list(parts)
+            yield _Run(become, run, group)
+        before = run[-1].group
+
+
 def _steps(ops: Sequence[Op], nonce: str, verified: frozenset[Become]) -> Iterable[bytes]:
-    groups: list[int] = []
-    for become, run in groupby(ops, key=lambda op: op.command.become):
-        neighbours = list(run)
-        text = [_op(op, later=op.group in groups[-1:]) for op in _noting(neighbours, groups)]
-        if become is None:
+    for run in _runs(ops):
+        groups = [run.later, *(op.group for op in run.ops)]
+        text = [_op(op, later=op.group == before) for op, before in zip(run.ops, groups, strict=False)]
+        if run.become is None:
             yield from text
         else:
-            nested = _whole(text, nonce, (NESTED_END, NESTED_HALT, NESTED_STOP))
-            yield _become(become, neighbours[0], nested, become in verified)
+            nested = _whole(text, nonce, (NESTED_END, NESTED_HALT, NESTED_STOP), run.ops[-1].group)
+            yield _become(run, nested, run.become in verified)
 
 
-def _noting(ops: Iterable[Op], groups: list[int]) -> Iterable[Op]:
-    """Each op, its group noted when the next is asked for."""
-    for op in ops:
-        yield op
-        groups.append(op.group)
-
-
-def _become(become: Become, first: Op, nested: bytes, known: bool) -> bytes:
+def _become(run: _Run, nested: bytes, known: bool) -> bytes:
     """A nested program as another user."""
+    become = run.become or Become()
     line, data = bootstrap(nested)
     user = quote(become.user)
     inner = quote(line)
@@ -95,27 +120,29 @@ def _become(become: Become, first: Op, nested: bytes, known: bool) -> bytes:
         case "sudo":
             base = b"sudo %s -H -u " + user + b" -- sh -c " + inner
             trial = base % b"-n -k"
-            run = b'if [ "$kx_need" ];then %s;else %s;fi' % (base % b"-S -k -p ''", base % b"-n")
+            act = b'if [ "$kx_need" ];then %s;else %s;fi' % (base % b"-S -k -p ''", base % b"-n")
         case "doas":
-            trial = run = b"doas -n -u " + user + b" sh -c " + inner
+            trial = act = b"doas -n -u " + user + b" sh -c " + inner
         case "su":
-            trial = run = b"su " + user + b" -c " + quote(b"sh -c " + inner)
+            trial = act = b"su " + user + b" -c " + quote(b"sh -c " + inner)
     return b"""\
-if [ -z "$kx_h" ];then if [ "$kx_stop" ];then kx_h=stop;else
-kx_ni=%d kx_nm=%s kx_ok=%s
+if kx_may %s;then
+kx_ni=%d kx_ng=%d kx_nm=%s kx_ok=%s
 %skx_np=%s
 kx_try() { %s; }
 kx_run() { %s; }
 kx_become
 unset kx_pw kx_np
-fi;fi""" % (
-        first.index,
+fi""" % (
+        b"" if run.later is None else b"%d" % run.later,
+        run.ops[0].index,
+        run.ops[-1].group,
         become.method.encode(),
         b"1" if known else b"",
         give,
         quote(data),
         trial,
-        run,
+        act,
     )
 
 
@@ -124,12 +151,8 @@ def _op(op: Op, *, later: bool) -> bytes:
     command = op.command
     timeout = max(1, int(-(-(command.timeout or DEFAULT_TIMEOUT) // 1)))
     tick = min(60, max(1, timeout // 10))
-    begin = b"kx_a %d %d %d %d" % (op.index, timeout, tick, timeout + 2)
-    if later:
-        begin = b'[ "$kx_q" != %d ]&&{ kx_k=$kx_stop;kx_stop=;%s;kx_r=$?;kx_stop=$kx_k;[ $kx_r = 0 ];}' % (
-            op.group,
-            begin,
-        )
+    part = b" %d" % op.group if later else b""
+    begin = b"kx_a %d %d %d %d%s" % (op.index, timeout, tick, timeout + 2, part)
     body = _in_folder(op, _asked(op))
     alone = _uses(command) == 1
     environment = b"" if alone or not command.env else b"kx_v(){ %s; }\n" % _exports(command)
@@ -162,7 +185,7 @@ def _asked(op: Op) -> bytes:
         return run
     undone = b"|".join(b"%d" % code for code in sorted(check.undone))
     return (
-        b"kx_w p %d c\n%s\nkx_r=$?\ncase $kx_r in\n0) %s;;\n%s) kx_w p %d r\n%s;;\n"
+        b"kx_w p %d c\n%s\nkx_e $?\ncase $kx_r in\n0) %s;;\n%s) kx_w p %d r\n%s;;\n"
         b"*) kx_w e %d check_failed $kx_r;%s;;\nesac"
         % (
             op.index,
@@ -183,8 +206,8 @@ def _run(op: Op) -> bytes:
     body = _subshell(command, _program(command))
     if command.stdin is not None:
         data = command.stdin if isinstance(command.stdin, bytes) else command.stdin.raw
-        body = b"printf %s|%s" % (printf_format(data), body) if data else body
-    return b"%s\nkx_r=$?\ncase $kx_r in\n%s) %s;;\n*) kx_w e %d ran $kx_r;%s;;\nesac" % (
+        body = b"kx_b %s|%s" % (escaped(data), body) if data else body
+    return b"%s\nkx_e $?\ncase $kx_r in\n%s) %s;;\n*) kx_w e %d ran $kx_r;%s;;\nesac" % (
         body,
         well,
         _value(op, b"ran", b"$kx_r"),
@@ -195,16 +218,12 @@ def _run(op: Op) -> bytes:
 
 def _value(op: Op, how: bytes, code: bytes) -> bytes:
     """The end of an op that went well: its value, where it has one."""
-    end = b"kx_w e %d %s %s" % (op.index, how, code)
     if op.command.value is None:
-        return end
+        return b"kx_w e %d %s %s" % (op.index, how, code)
     ask = _subshell(op.command, _eval(op.command.value))
-    return b"kx_w p %d v\n%s\nkx_k=$?\ncase $kx_k in\n0) %s;;\n*) kx_w e %d value_failed $kx_k;%s;;\nesac" % (
-        op.index,
-        ask,
-        end,
-        op.index,
-        _fail(op),
+    return (
+        b"kx_k=%s;kx_w p %d v\n%s\nkx_e $?\ncase $kx_r in\n0) kx_w e %d %s $kx_k;;\n"
+        b"*) kx_w e %d value_failed $kx_r;%s;;\nesac" % (code, op.index, ask, op.index, how, op.index, _fail(op))
     )
 
 
