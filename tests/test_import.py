@@ -33,7 +33,8 @@ COSTLY: Final = (
 @pytest.fixture(scope="module")
 def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment in which Python keeps what it has compiled, as it does for everybody."""
-    return environment(tmp_path_factory.mktemp("caches"))
+    kept = {name: value for name, value in environment().items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(tmp_path_factory.mktemp("caches"))}
 
 
 def python(code: str) -> list[str]:
