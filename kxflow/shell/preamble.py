@@ -84,7 +84,7 @@ kx_nap() { sleep 0.1 2>/dev/null || sleep 1; }
 # End everything in the session: TERM, a second, KILL. Then say so, and whether it is so. M goes last, and begins
 # nothing more (its trap for ALRM): sudo ends with it, and would not pass on what is said after that.
 kx_reap() {
-  trap '' TERM USR1 USR2 ALRM
+  trap '' TERM USR1 USR2 ALRM PIPE
   kx_who
   kill -s ALRM $$ 2>/dev/null
   kx_scan
