@@ -19,6 +19,7 @@ from kxflow.values.action import (
     Value,
     Word,
     clean_text,
+    encoded,
     ok_code_set,
 )
 from kxflow.values.errors import InvalidError
@@ -111,7 +112,7 @@ def _text(value: Any, where: str) -> str:
 
 def _stdin(value: str | bytes | Secret | None) -> bytes | Secret | None:
     if isinstance(value, str):
-        value = value.encode("utf-8", "surrogateescape")
+        value = encoded(value, "stdin")
     if value is not None and len(value.raw if isinstance(value, Secret) else value) > STDIN_LIMIT:
         raise InvalidError(f"stdin is over {STDIN_LIMIT} bytes", "bring large content to the host as a file")
     return value

@@ -21,16 +21,18 @@ KILL: Final = b"kill\n"
 NESTED_END, NESTED_HALT, NESTED_STOP = 77, 78, 79  # and 76: it ended, and what follows of its last group is left out
 
 # dd with bs=1 reads exactly that much and no byte of the lease, but takes two system calls a byte: so the first stage
-# is short, and reads the rest in blocks. `echo x` guards trailing newlines; LC_ALL=C makes ${#…} count bytes.
+# is short, and reads the rest in blocks; in full ones where dd can, for a string that grows is copied each time.
+# `echo x` guards trailing newlines; LC_ALL=C makes ${#…} count bytes; `set +a` keeps the program out of environments.
 _STAGE: Final = (
-    b"kx_z=%d;kx_p=;kx_l=${LC_ALL-};kx_e=${LC_ALL+x};LC_ALL=C;while [ $kx_z -gt 0 ];do "
-    b"kx_c=$(dd bs=$kx_z count=1 2>/dev/null;echo x);kx_c=${kx_c%%x};"
+    b"set +a;kx_z=%d;kx_p=;kx_l=${LC_ALL-};kx_e=${LC_ALL+x};LC_ALL=C;while [ $kx_z -gt 0 ];do "
+    b'kx_b="bs=$kx_z count=1";[ $kx_z -gt 4194304 ]&&kx_b="bs=4194304 count=1";'
+    b"kx_c=$(dd iflag=fullblock $kx_b 2>/dev/null||dd $kx_b 2>/dev/null;echo x);kx_c=${kx_c%%x};"
     b'[ "$kx_c" ]||exit 125;kx_p=$kx_p$kx_c;kx_z=$((kx_z-${#kx_c}));done;eval "$kx_p"\n'
 )
 # The shell's options are taken as `sh -c` has them, whatever SHELLOPTS in the environment of a bash says.
 _OPENING: Final = (
     b'set +aefuvx;[ "${BASH_VERSION-}" ]&&set +o pipefail\n'
-    b'if [ "$kx_e" ];then LC_ALL=$kx_l;else unset LC_ALL;fi;unset kx_p kx_c kx_z kx_l kx_e kx_n kx_pw\n'
+    b'if [ "$kx_e" ];then LC_ALL=$kx_l;else unset LC_ALL;fi;unset kx_p kx_b kx_c kx_z kx_l kx_e kx_n kx_pw\n'
 )
 
 

@@ -23,6 +23,7 @@ from kxflow.values.action import Command
 
 SHELLS: Final = ("dash", "bash", "ksh", "zsh", "busybox")
 NONCE: Final = "0123456789abcdef0123456789abcdef"
+CUT: Final = object()
 _SECONDS: Final = 20.0
 
 
@@ -77,16 +78,16 @@ def talk(
     program: Program,
     env: dict[str, str],
     *,
-    act: Callable[[frames.Event, subprocess.Popen[bytes]], Any] = lambda event, child: None,
+    act: Callable[[frames.Event, subprocess.Popen[bytes]], object] = lambda event, child: None,
     cwd: str | Path | None = None,
     seconds: float = _SECONDS,
 ) -> Talk:
-    """Hold a conversation to its last frame, or to the end of both streams.
+    """Hold a conversation to its last frame, to the end of both streams, or until the process ended and says no more.
 
     Args:
         program: What to send.
         env: Its environment.
-        act: Told of each event, with the process: may write lease lines, close stdin, kill.
+        act: Told of each event, with the process: may write lease lines, kill; `CUT` closes all three streams at once.
         cwd: Its folder.
         seconds: Longest to wait.
 
@@ -107,14 +108,13 @@ def talk(
         _exchange(child, program, its, act, time.monotonic() + seconds)
     finally:
         assert child.stdin is not None
-        child.stdin.close()
+        for pipe in (child.stdin, child.stdout, child.stderr):
+            assert pipe is not None
+            pipe.close()
         try:
             its.code = child.wait(10)
         finally:
             child.kill()
-            for pipe in (child.stdout, child.stderr):
-                assert pipe is not None
-                pipe.close()
     return its
 
 
@@ -122,7 +122,7 @@ def _exchange(
     child: subprocess.Popen[bytes],
     program: Program,
     its: Talk,
-    act: Callable[[frames.Event, subprocess.Popen[bytes]], Any],
+    act: Callable[[frames.Event, subprocess.Popen[bytes]], object],
     deadline: float,
 ) -> None:
     assert child.stdin is not None
@@ -136,10 +136,13 @@ def _exchange(
         selector.register(child.stdin, selectors.EVENT_WRITE)
         for number in streams:
             selector.register(number, selectors.EVENT_READ)
-        while not its.reader.done and len(selector.get_map()) > (1 if rest else 0):
+        silent = 0
+        while not its.reader.done and len(selector.get_map()) > (1 if rest else 0) and silent < 3:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"no end; so far {its.events[-5:]}, {bytes(its.out[-200:])!r} {bytes(its.err[-200:])!r}")
-            for key, _ in selector.select(0.1):
+                raise TimeoutError(f"no end; so far {its.events[-5:]}, {its.out[-200:]!r} {its.err[-200:]!r}")
+            ready = selector.select(0.1)
+            silent = 0 if ready or child.poll() is None else silent + 1
+            for key, _ in ready:
                 if key.fd == child.stdin.fileno():
                     rest = _write(key.fd, rest)
                     if not rest:
@@ -153,7 +156,8 @@ def _exchange(
                 kept += data
                 for event in feed(data):
                     its.events.append(event)
-                    act(event, child)
+                    if act(event, child) is CUT:
+                        return
 
 
 def _write(number: int, rest: memoryview) -> memoryview:
