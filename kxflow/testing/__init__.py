@@ -10,7 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from kxflow.testing.accounts import Account, account
+    from kxflow.testing.accounts import Account, Login, account
+    from kxflow.testing.changes import Changes
+    from kxflow.testing.clone import CloneFleet, clone_fleet
     from kxflow.testing.connector_check import check_connector
     from kxflow.testing.embedded import EmbeddedFleet, embedded_fleet
     from kxflow.testing.sink_check import check_sink
@@ -18,22 +20,30 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "Account": "accounts",
+    "Changes": "changes",
+    "CloneFleet": "clone",
     "EmbeddedFleet": "embedded",
+    "Login": "accounts",
     "SshdFleet": "sshd",
     "account": "accounts",
     "check_connector": "connector_check",
     "check_sink": "sink_check",
+    "clone_fleet": "clone",
     "embedded_fleet": "embedded",
     "sshd_fleet": "sshd",
 }
 
 __all__ = [
     "Account",
+    "Changes",
+    "CloneFleet",
     "EmbeddedFleet",
+    "Login",
     "SshdFleet",
     "account",
     "check_connector",
     "check_sink",
+    "clone_fleet",
     "embedded_fleet",
     "sshd_fleet",
 ]
