@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kxflow.testing.clone import CloneFleet, clone_fleet
     from kxflow.testing.connector_check import check_connector
     from kxflow.testing.embedded import EmbeddedFleet, embedded_fleet
+    from kxflow.testing.rehearsal import rehearse
     from kxflow.testing.sink_check import check_sink
     from kxflow.testing.sshd import SshdFleet, sshd_fleet
 
@@ -30,6 +31,7 @@ _HOMES: Final = {
     "check_sink": "sink_check",
     "clone_fleet": "clone",
     "embedded_fleet": "embedded",
+    "rehearse": "rehearsal",
     "sshd_fleet": "sshd",
 }
 
@@ -45,6 +47,7 @@ __all__ = [
     "check_sink",
     "clone_fleet",
     "embedded_fleet",
+    "rehearse",
     "sshd_fleet",
 ]
 

@@ -96,13 +96,19 @@ class CloneFleet:
         Raises:
             InvalidError: A host that is reached without SSH has no such user.
         """
-        hosts = [evolve(host, connect=self._way(host, user, changes)) for host in self.hosts]
+        hosts = [evolve(host, connect=self.way(host.name, user, **changes)) for host in self.hosts]
         return evolve(self.cluster, hosts=hosts)
 
-    def _way(self, host: Host, user: str, changes: dict[str, Any]) -> Ssh | Via:
-        if isinstance(host.connect, Ssh):
-            return evolve(host.connect, user=user, **changes)
-        return Via(*self._clones[host.name].prefix(user), **changes)
+    def way(self, name: str, user: str = "root", **changes: Any) -> Ssh | Via:
+        """How one host is reached, by whom, and what else of `Ssh` (or of `Via`) is to be another.
+
+        Raises:
+            InvalidError: It is reached without SSH and has no such user, or is down.
+        """
+        known = self.cluster.connect_of(self.cluster[name])
+        if isinstance(known, Ssh):
+            return evolve(known, user=user, **changes)
+        return Via(*self._clones[name].prefix(user), **changes)
 
     def sh(self, name: str, text: str, *, user: str = "root", stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """Run a text by a shell on a host, past its sshd, to its end; to look around and to prepare.
@@ -158,15 +164,16 @@ class CloneFleet:
         """End a host at once with everything on it, as when power is lost; its disk stays as it is."""
         self._clones[name].kill()
         if name in self._servers:
-            self._servers[name].wait()
+            self._servers[name].end()
 
     def start(self, name: str) -> None:
         """Bring a host up again that was killed, or has gone down itself; it listens again, on the same port."""
-        clone = self._clones[name]
+        clone, server = self._clones[name], self._servers.get(name)
         if not clone.alive:
+            if server is not None:
+                server.end()
             bring_up([clone])
-        if name in self._servers:
-            server = self._servers[name]
+        if server is not None:
             server.log.unlink(missing_ok=True)
             server.lay_out()
             server.launch()
@@ -193,7 +200,7 @@ def clone_fleet(
     via: bool = False,
     init: Init = "plain",
     config: Lines = (),
-    space: int = _SPACE,
+    space: int | None = None,
     disk: Path | None = None,
 ) -> Iterator[CloneFleet]:
     """Copy-on-write clones of this machine: what is done to them is real, and gone with them. Root only.
@@ -213,9 +220,11 @@ def clone_fleet(
         accounts: Accounts that every clone has.
         prepare: A text for a shell, run once as root; what it changes, all clones have from the start.
         via: Reach them by `Via`, a command on this machine, with no sshd; so it is where none is installed.
-        init: The first process: one that only waits, or `systemd`, with its basic services and a cgroup of its own.
+        init: What starts services: `plain` is none, a first process that only waits, and SysV scripts work; `systemd`
+            is the real one, with its basic services and a cgroup of its own; `openrc` is up with no service started.
         config: Lines for sshd_config(5) that hold over the usual ones: for all, or by index from 0.
-        space: Most bytes that the clones write, all together; they are in memory.
+        space: Most bytes that the clones write, all together; they are in memory. Half of it, and 4 GiB at most, where
+            not given.
         disk: A folder for what they write, for more than memory holds; on no overlay.
 
     Raises:
@@ -228,12 +237,13 @@ def clone_fleet(
     with _folder(disk) as root:
         ground = lay(n, names=names, roles=roles, variables=vars, root=Path(root))
         group = f"kxflow-{ground.token}" if init == "systemd" else ""
-        keeper = Keeper(ground.root, space=None if disk else space, group=group)
+        keeper = Keeper(ground.root, space=None if disk else space or _half(), group=group)
         try:
             keeper.ready()
-            based = lay_base(keeper, prepare, tuple(accounts))
             at = dict(zip((each.name for each in ground.members), _addresses(), strict=False))
-            clones.update(_clones(keeper, at, based=based, init=init))
+            hosts = hosts_lines(at)
+            based = lay_base(keeper, hosts, prepare, tuple(accounts))
+            clones.update(_clones(keeper, hosts, names=tuple(at), based=based, init=init))
             bring_up(clones.values())
             if not via and _installed("sshd"):
                 servers.update(_serve(ground, clones, at, config))
@@ -241,7 +251,7 @@ def clone_fleet(
         finally:
             keeper.end()
             for server in servers.values():
-                server.wait()
+                server.end()
             for clone in clones.values():
                 clone.close()
 
@@ -262,6 +272,10 @@ def _folder(disk: Path | None) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="kxflow-fleet-", dir=disk, ignore_cleanup_errors=True)
 
 
+def _half() -> int:
+    return min(_SPACE, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
+
+
 def _installed(name: str) -> bool:
     try:
         program(name)
@@ -276,12 +290,12 @@ def _addresses() -> Iterator[str]:
     return (f"127.{first}.{(second + i // 250) % 256}.{i % 250 + 1}" for i in count())
 
 
-def _clones(keeper: Keeper, at: dict[str, str], *, based: bool, init: Init) -> dict[str, Clone]:
+def _clones(keeper: Keeper, hosts: str, *, names: Sequence[str], based: bool, init: Init) -> dict[str, Clone]:
     """Their folders, by name."""
-    covered, hosts = machine_points(), hosts_lines(at)
+    covered = machine_points()
     clones = {
         name: Clone(Plan(folder=str(i), name=name, points=covered, based=based, init=init), keeper, hosts)
-        for i, name in enumerate(at)
+        for i, name in enumerate(names)
     }
     for each in clones.values():
         each.furnish()

@@ -10,7 +10,7 @@ from kxflow.testing.missing import MissingError
 from kxflow.values.errors import InvalidError
 
 
-def lay_base(keeper: Keeper, prepare: str, accounts: tuple[Login, ...]) -> bool:
+def lay_base(keeper: Keeper, hosts: str, prepare: str, accounts: tuple[Login, ...]) -> bool:
     """Run a text for a shell, and add accounts; whether there was anything to do.
 
     Raises:
@@ -19,7 +19,7 @@ def lay_base(keeper: Keeper, prepare: str, accounts: tuple[Login, ...]) -> bool:
     """
     if not prepare and not accounts:
         return False
-    clone = Clone(Plan(folder=BASE, name="kxflow-base", points=machine_points()), keeper, "")
+    clone = Clone(Plan(folder=BASE, name="kxflow-base", points=machine_points()), keeper, hosts)
     try:
         clone.furnish()
         bring_up([clone])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import select
@@ -62,7 +63,13 @@ class Clone:
 
     @property
     def root(self) -> Path:
-        """Its tree, as seen from here."""
+        """Its tree, as seen from here.
+
+        Raises:
+            InvalidError: It is down; the number of its first process may be another's by now.
+        """
+        if not self.alive:
+            raise InvalidError(f"{self.plan.name} is down", "`start` brings it up again")
         return Path(f"/proc/{self.pid}/root")
 
     def furnish(self) -> None:
@@ -100,6 +107,9 @@ class Clone:
         for name, mode in (("lock", 0o1777), ("sshd", 0o755), ("user", 0o755), ("kxflow", 0o755)):
             _folder(self.folder / "run" / name, mode)
         (self.inside / self.mark).touch()
+        if self.plan.init == "openrc":  # as after its boot, with no service started
+            _folder(self.folder / "run/openrc", 0o755)
+            (self.folder / "run/openrc/softlevel").write_text("default", "ascii")
         if self.plan.init == "systemd":
             units = self.folder / "run/systemd/system"
             units.mkdir(parents=True)
@@ -115,16 +125,19 @@ class Clone:
         """Wait until its services are up.
 
         Raises:
-            MissingError: They are not, within a minute and a half.
+            MissingError: They do not come up, or are not installed.
         """
-        if self.plan.init != "systemd":
-            return
-        ask = ("systemctl", "is-system-running", "--wait")
-        try:
-            until(lambda: self.run(ask).stdout.strip() in (b"running", b"degraded"), "systemd is up", _BOOT_SECONDS)
-        except TimeoutError:
-            said = self.run(("systemctl", "list-jobs")).stdout.decode("utf-8", "replace")
-            raise MissingError(f"systemd does not get ready on {self.plan.name}", said.strip()[-500:]) from None
+        if self.plan.init == "openrc" and self.run(("sh", "-c", "command -v rc-service")).returncode:
+            raise MissingError("openrc is not installed in the clones", 'prepare="apt-get install -y openrc" does it')
+        if self.plan.init == "systemd":
+            with contextlib.suppress(TimeoutError):
+                until(lambda: not self.alive or self._booted(), "systemd is up", _BOOT_SECONDS)
+            if not self.alive or not self._booted():
+                said = self.log.read_text("utf-8", "replace").strip()[-500:]
+                raise MissingError(f"systemd does not come up on {self.plan.name}", said)
+
+    def _booted(self) -> bool:
+        return self.run(("systemctl", "is-system-running", "--wait")).stdout.strip() in (b"running", b"degraded")
 
     def prefix(self, user: str = "root") -> tuple[str, ...]:
         """The words to put before a command so that a user runs it here.

@@ -57,6 +57,8 @@ for each in $running; do
 done
 wait
 cd /
+# Who had come in from outside is not in a clone, but in its group.
+if [ -n "$3" ]; then echo 1 2>/dev/null >"$stage/groups/$3/cgroup.kill"; fi
 tries=50
 while [ -n "$3" ] && [ $tries -gt 0 ]; do
   find "$stage/groups/$3" -depth -type d -exec rmdir {} + 2>/dev/null

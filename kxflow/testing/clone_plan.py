@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 
 from attrs import field, frozen
 
-Init: TypeAlias = Literal["plain", "systemd"]
+Init: TypeAlias = Literal["plain", "systemd", "openrc"]
 Kind: TypeAlias = Literal["layer", "bound", "file"]
 
 FRESH: Final = ("/proc", "/sys", "/dev", "/run", "/tmp", "/root")  # noqa: S108 -- what a clone has its own of
@@ -225,6 +225,9 @@ _ENTER: Final = (
     'read -r pid <"$0" || exit 255; [ -z "$1" ] || echo $$ >"$1"; shift; '
     f'exec setpriv --bounding-set={_DROPPED} --inh-caps={_DROPPED} nsenter --target "$pid" "$@"'
 )
+# Only a child is in the clone; who waits for it is this shell. Left to itself nsenter stops when its child is stopped,
+# and stays so: what is ended after that, as everything is when a clone is shut down, would never be gone.
+_OUTSIDE: Final = ("--no-fork", "sh", "-c", '"$@"; exit $?', "sh")
 # A number may have become another's: whoever has no such mark is no clone of this fleet, and least of all this machine.
 _BEGIN: Final = '[ -e "$0" ] || { echo "this clone is gone" >&2; exit 255; }; cd "$HOME" 2>/dev/null || :; exec "$@"'
 
@@ -263,4 +266,4 @@ def entering(pid: str, mark: str, user: Entrant, group: str = "") -> tuple[str, 
         group: File by which a process joins the clone's control group; empty where it has none.
     """
     spaces = ("--mount", "--uts", "--ipc", "--pid", *(("--cgroup",) if group else ()))
-    return ("sh", "-c", _ENTER, pid, group, *spaces, *user.words, "sh", "-c", _BEGIN, mark)
+    return ("sh", "-c", _ENTER, pid, group, *spaces, *_OUTSIDE, *user.words, "sh", "-c", _BEGIN, mark)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import subprocess
 from pathlib import Path
+from typing import Final
 
 from attrs import define
 
@@ -13,6 +16,8 @@ from kxflow.testing.clone_plan import INSIDE
 from kxflow.testing.fleet import end
 from kxflow.testing.missing import program
 from kxflow.testing.sshd import Server
+
+_STOP_SECONDS: Final = 10.0
 
 
 @define(eq=False, kw_only=True)
@@ -51,11 +56,14 @@ class CloneServer(Server):
     def stop(self) -> None:
         listener = self.listener()
         self.parted = self.sessions()
-        if listener is not None:
+        if listener is not None and self.child is not None:
             end(listener, signal.SIGTERM)
-        self.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.child.wait(_STOP_SECONDS)
+        self.end()
 
-    def wait(self) -> None:
-        """Let the one outside end, after the one inside."""
+    def end(self) -> None:
+        """End the one outside, which waits for the one inside."""
         if self.child is not None:
+            self.child.kill()
             self.child.wait()
