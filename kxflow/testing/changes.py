@@ -126,8 +126,9 @@ def snapshot(layers: Iterable[tuple[str, Path, Path]]) -> Snapshot:
     return frozendict((path, found[path]) for path in sorted(found) if path not in _LOGINS)
 
 
-def _walk(at: str, upper: Path, lower: Path | None, found: dict[str, Entry]) -> None:
-    """One folder of a written layer."""
+def _walk(at: str, upper: Path, lower: Path | None, found: dict[str, Entry], *, hiding: bool = False) -> None:
+    """One folder of a written layer; one that hides what is below does so at every depth."""
+    hiding = hiding or _opaque(upper)
     names = {each.name for each in os.scandir(upper)}
     for name in names:
         path, below = f"{at}/{name}", None if lower is None else lower / name
@@ -137,8 +138,9 @@ def _walk(at: str, upper: Path, lower: Path | None, found: dict[str, Entry]) -> 
         if new != old:
             found[path] = evolve(new, over=old is not None)
         if new.kind == "folder":
-            _walk(path, upper / name, below if old is not None and old.kind == "folder" else None, found)
-    if lower is not None and _opaque(upper):
+            under = below if old is not None and old.kind == "folder" else None
+            _walk(path, upper / name, under, found, hiding=hiding)
+    if lower is not None and hiding:
         hidden = {each.name for each in os.scandir(lower)} - names
         found.update({f"{at}/{name}": Entry("gone", over=True) for name in hidden})
 
