@@ -139,6 +139,11 @@ def stream(pipeline: Pipeline, cluster: Cluster, **options: Unpack[RunOptions]) 
     Use it as `async with stream(p, c) as events: async for event in events: …`. Folding what it yields with `fold`
     gives the report of `run`. Where nobody reads, hosts wait: memory stays bounded.
 
+    Args:
+        pipeline: What to do.
+        cluster: On which hosts.
+        options: See `kxflow.edge.RunOptions`.
+
     Raises:
         CompositionError: The pipeline does not fit together, or not to this cluster; no host is touched.
         InvalidError: An option that cannot be.
@@ -148,6 +153,11 @@ def stream(pipeline: Pipeline, cluster: Cluster, **options: Unpack[RunOptions]) 
 
 async def arun(pipeline: Pipeline, cluster: Cluster, **options: Unpack[RunOptions]) -> Outcome:
     """Run a pipeline to its report; as `run`, to be awaited.
+
+    Args:
+        pipeline: What to do.
+        cluster: On which hosts.
+        options: See `kxflow.edge.RunOptions`.
 
     Raises:
         CompositionError: The pipeline does not fit together, or not to this cluster; no host is touched.
@@ -163,6 +173,11 @@ def run(pipeline: Pipeline, cluster: Cluster, **options: Unpack[RunOptions]) -> 
 
     In the main thread, SIGINT, SIGTERM and SIGHUP (where nobody else handles them) let steps in flight end, for up to
     ten seconds, and a second one ends them at once; the report says so.
+
+    Args:
+        pipeline: What to do.
+        cluster: On which hosts.
+        options: See `kxflow.edge.RunOptions`.
 
     Raises:
         CompositionError: The pipeline does not fit together, or not to this cluster; no host is touched.
@@ -352,6 +367,12 @@ def serial(
     """Run a pipeline by the serial interpreter: one host and one step at a time, each as a program of its own.
 
     Slow and plain; it is what the laws compare `run` with.
+
+    Args:
+        pipeline: What to do.
+        cluster: On which hosts.
+        connector: How hosts are reached; as the cluster says, where not given.
+        run_id: Id of the run; a new one where not given.
 
     Raises:
         CompositionError: The pipeline does not fit together, or not to this cluster; no host is touched.

@@ -221,7 +221,16 @@ def task(
     waves: Waves | None = None,
     allow_empty: bool = False,
 ) -> Task:
-    """Steps in order, on each selected host; hosts side by side up to `concurrency`.
+    """Steps in order, on each selected host; hosts side by side.
+
+    Args:
+        name: Unique in its module.
+        parts: Steps, and what `steps` gave.
+        on: Which hosts: `role("web")`, `host("web1")`, and these combined.
+        concurrency: Most hosts at a time; the run's bound where not given.
+        policy: When to stop, by the hosts of this task; the pipeline's where not given.
+        waves: Roll-out: `waves(1, "25%", "100%")`; all at once where not given.
+        allow_empty: The selector may match no host.
 
     Raises:
         InvalidError: A name that cannot be, something that is no step, a selector or bound that is none.
@@ -248,6 +257,14 @@ def module(
 ) -> Module:
     """Tasks in order.
 
+    Args:
+        name: Unique in its pipeline.
+        tasks: In order.
+        when: Whether it runs at all: a truth value, or a pure function of the cluster.
+        waves: Roll-out of all its tasks together.
+        before: Tasks to do first; where they fail, the others do not run.
+        after: Tasks that are done whenever `before` began, like `finally`.
+
     Raises:
         InvalidError: A name that cannot be, or something that is no task.
     """
@@ -267,6 +284,15 @@ def pipeline(
     on_failure: Rollback | None = None,
 ) -> Pipeline:
     """Modules in order.
+
+    Args:
+        name: First part of every path.
+        modules: In order.
+        before: Tasks to do first; where they fail, no module runs.
+        after: Tasks that are done whenever `before` began, like `finally`.
+        policy: Of its tasks that have none of their own; `fail_fast()` where not given.
+        guard: Sees the whole run; no task's own policy overrides it.
+        on_failure: What is taken back when the run fails: `rollback("host")`; nothing where not given.
 
     Raises:
         InvalidError: A name that cannot be, something that is no module, or no policy.

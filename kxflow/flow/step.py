@@ -269,6 +269,12 @@ def steps(*parts: Step[Any] | Steps) -> Steps:
     """Splice several steps in where one can stand.
 
     `steps(a, steps(b, c))` equals `steps(a, b, c)`; `steps()` adds nothing.
+
+    Args:
+        parts: Steps, and what `steps` gave.
+
+    Raises:
+        InvalidError: Something in it is no step.
     """
     return Steps(flatten(parts))
 

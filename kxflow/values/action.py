@@ -37,12 +37,27 @@ def clean_text(text: str | bytes, where: str) -> str | bytes:
     """Refuse what no shell can hold.
 
     Raises:
-        InvalidError: A NUL byte, or the mask of a secret.
+        InvalidError: A NUL byte, a character that no bytes stand for, or the mask of a secret.
     """
     if (b"\0" if isinstance(text, bytes) else "\0") in text:  # type: ignore[operator]  # like with like
         raise InvalidError(f"{where} holds a NUL byte", "no command, path or variable can carry one")
+    if isinstance(text, str):
+        encoded(text, where)
     refuse_mask(text, where)
     return text
+
+
+def encoded(text: str, where: str) -> bytes:
+    """Text as the bytes that a host will see: UTF-8, surrogate escapes give their bytes back.
+
+    Raises:
+        InvalidError: A character that no bytes stand for.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        odd = text[error.start]
+        raise InvalidError(f"{where} holds {odd!r}", "no bytes stand for half of a character") from None
 
 
 @frozen

@@ -44,10 +44,10 @@ class Cluster:
     role_vars: Mapping[str, Vars] = field(factory=dict, converter=role_vars, kw_only=True)
     overrides: Vars = field(factory=dict, converter=frozen_vars, kw_only=True)
     _ranks: frozendict[str, int] = field(factory=frozendict, kw_only=True, repr=False, eq=False)
-    _by_name: dict[str, Host] = field(init=False, repr=False, eq=False)
+    _by_name: frozendict[str, Host] = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "_by_name", {host.name: host for host in self.hosts})
+        object.__setattr__(self, "_by_name", frozendict({host.name: host for host in self.hosts}))
 
     @staticmethod
     def load(path: str | Path, *, overrides: Mapping[str, Any] | None = None) -> Cluster:

@@ -95,8 +95,8 @@ class Collector:
         """Take the next bytes."""
         self.size += len(chunk)
         self._digest.update(chunk)
-        if self.limit and self.size <= self.limit:
-            self._whole += chunk
+        if len(self._whole) < self.limit:
+            self._whole += chunk[: self.limit - len(self._whole)]
         room = HEAD - len(self._head)
         if room > 0:
             self._head += chunk[:room]
@@ -112,7 +112,7 @@ class Collector:
         return self.size > self.limit
 
     def whole(self) -> bytes:
-        """Every byte, where not overflowed."""
+        """Every byte, up to the limit."""
         return bytes(self._whole)
 
     def take(self) -> Output:

@@ -14,16 +14,10 @@ from tests.cli.program import LOCAL, Program, environment
 __all__ = ["embedded_fleet"]
 
 
-@pytest.fixture(scope="session")
-def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the processes of all tests keep compiled files."""
-    return tmp_path_factory.mktemp("caches")
-
-
 @pytest.fixture
-def kxflow(tmp_path: Path, caches: Path) -> Iterator[Program]:
+def kxflow(tmp_path: Path) -> Iterator[Program]:
     """The program in an empty folder; what is still running is ended with the test."""
-    program = Program(tmp_path, environment(caches))
+    program = Program(tmp_path, environment())
     yield program
     program.close()
 

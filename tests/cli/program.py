@@ -147,11 +147,12 @@ class Program:
                 each.wait()
 
 
-def environment(caches: Path) -> dict[str, str]:
-    """Little, with nothing in it that changes how Python writes, and compiled files out of the way."""
-    kept = {name: os.environ[name] for name in ("HOME", "TMPDIR", "LANG") if name in os.environ}
+def environment() -> dict[str, str]:
+    """Little, and nothing in it that changes how Python writes to its streams."""
+    names = ("HOME", "TMPDIR", "LANG", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     path = os.pathsep.join((str(SCRIPT.parent), os.environ.get("PATH", os.defpath)))
-    return {**kept, "PATH": path, "PYTHONPYCACHEPREFIX": str(caches)}
+    return {**kept, "PATH": path}
 
 
 def call(*args: str | Path) -> Done:

@@ -22,12 +22,9 @@ hold = kx.pipeline(
     "p",
     kx.module(
         "m",
-        kx.task(
-            "t",
-            kx.command("a", "touch began; while test ! -e go; do sleep 0.02; done; echo ended well"),
-            kx.command("b", "touch never"),
-        ),
-        kx.task("u", kx.command("c", "touch never")),
+        kx.task("t", kx.command("a", "touch began; while test ! -e go; do sleep 0.02; done; echo ended well")),
+        kx.task("u", kx.command("b", "touch never")),
+        kx.task("v", kx.command("c", "touch never")),
     ),
     after=kx.task("tidy", kx.command("d", "touch tidied")),
 )

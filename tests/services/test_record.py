@@ -190,7 +190,8 @@ def test_the_record_says_what_the_report_of_the_stream_says(results: Results, to
     events: list[Event] = [began(), *map(StepEnded, results), ended("r1", *told)]
     record = recorded(store, *events, batch=batch)
     report = kx.fold(events)
-    assert kept(store)[1] == tuple(StepLog.of("r1", each) for each in results)
+    expected = [StepLog.of("r1", each) for each in results]
+    assert list(map(repr, kept(store)[1])) == list(map(repr, expected))  # a duration may be NaN here
     assert (record.status is TaskStatus.Succeeded) == report.succeeded == (record.error is None)
     first = report.first_fault
     if first is not None:
