@@ -286,6 +286,11 @@ def plan(pipeline: Pipeline, cluster: Cluster, **options: Unpack[PlanOptions]) -
     change. A command with no check is unknown, and so is a step whose input is not known yet, unless the step that
     gives it has `example=`.
 
+    Args:
+        pipeline: What is planned.
+        cluster: Where.
+        options: See `PlanOptions`.
+
     Raises:
         CompositionError: The pipeline does not fit together, or not to this cluster; no host is touched.
         InvalidError: An option that cannot be.
@@ -295,6 +300,11 @@ def plan(pipeline: Pipeline, cluster: Cluster, **options: Unpack[PlanOptions]) -
 
 async def aplan(pipeline: Pipeline, cluster: Cluster, **options: Unpack[PlanOptions]) -> Plan:
     """As `plan`, to be awaited.
+
+    Args:
+        pipeline: What is planned.
+        cluster: Where.
+        options: See `PlanOptions`.
 
     Raises:
         CompositionError: The pipeline does not fit together, or not to this cluster; no host is touched.
@@ -316,6 +326,12 @@ async def aplan(pipeline: Pipeline, cluster: Cluster, **options: Unpack[PlanOpti
 
 def apply(planned: Plan, pipeline: Pipeline, cluster: Cluster, **options: Unpack[RunOptions]) -> Outcome:
     """Run a pipeline that was planned, if it would still do what was planned; else nothing is done.
+
+    Args:
+        planned: What `plan` gave, or what was saved of it.
+        pipeline: What was planned.
+        cluster: Where.
+        options: As for `run`.
 
     Raises:
         PlanMovedError: The pipeline, the cluster, or the state of a host is another; the message tells the differences.

@@ -28,18 +28,19 @@ from kxflow.flow.layout import lay_out
 from kxflow.values.context import NoRunner
 from kxflow.values.errors import Problem
 from kxflow.values.result import Attempt
+from kxflow.values.state import state
 
 # Every name that a call of the design's table starts with, and what tests outside of the project use.
 FIXED: Final = frozenset(
     """
     Action Cluster Fault Host HostContext Local Output Report Secret Ssh Status Step StepResult Via all_hosts arun both
     check cmd command console context fail fail_fast failed first from_all from_here from_one host keep_going
-    max_failures module ndjson on_controller pipeline quorum report_of role run shell skip step steps stream task tee
+    max_failures module ndjson on_controller pipeline plan quorum report_of role rollback run shell skip step steps stream task tee
     test value waves where
     """.split()  # noqa: SIM905 -- read as a table
 )
 # Other interpreters of the same pipeline value. They come: then they leave this list and go into the one above.
-LATER: Final = frozenset({"plan", "resume", "rollback", "simulate"})
+LATER: Final = frozenset({"resume", "simulate"})
 
 TRANSFORMS: Final = frozenset(
     """
@@ -348,6 +349,9 @@ RESULT: Final = kx.StepResult(
     started_at=NOW,
     ended_at=NOW,
 )
+PLANNED: Final = kx.Planned(
+    module="m", task="t", step="s", host="web1", position=kx.Position(), effect=kx.Effect.change
+)
 _ADDRESS: Final[dict[str, Any]] = {"module": "m", "task": "t", "step": "s", "host": "web1", "position": kx.Position()}
 
 
@@ -372,6 +376,8 @@ VALUES: Final[Mapping[str, Any]] = {
         role_vars={"web": {"paths": ["/srv"]}},
     ),
     "CompositionError": kx.CompositionError((Problem("p/m", "no host"),)),
+    "Effect": kx.Effect.change,
+    "Ensured": kx.Ensured(None, state({"mode": "644"})),
     "Fault": kx.Fault("exit", "it ended with exit status 1"),
     "Host": kx.Host("web1", roles={"web"}, vars={"ports": [80, 443], "nested": {"list": [[1]]}}),
     "HostContext": kx.context("web1", vars={"ports": [80]}),
@@ -384,10 +390,14 @@ VALUES: Final[Mapping[str, Any]] = {
     "Output": kx.Output.of(b"hello"),
     "OutputChunk": kx.OutputChunk(**_ADDRESS, stream="stdout", data=b"x"),
     "Pipeline": kx.pipeline("p", kx.module("m", TASK), before=[TASK], policy=kx.max_failures("10%") & kx.fail_fast()),
+    "Plan": kx.Plan("p", "f", "c", [PLANNED]),
+    "PlanMovedError": kx.PlanMovedError(("the cluster is another",)),
+    "Planned": PLANNED,
     "Position": kx.Position(1, 2, 3, 4),
     "ProblemsError": kx.ProblemsError((Problem("p/m", "no host"),)),
     "Reply": kx.Reply(stdout=b"hello"),
     "Report": kx.Report([RESULT], (kx.Fault("interrupted", "SIGTERM"),)),
+    "Rollback": kx.rollback("host"),
     "RunBegan": kx.RunBegan(
         run="r", pipeline="p", at=NOW, fingerprint="f", hosts=("web1",), shape=lay_out(PIPELINE, FLEET).shape
     ),
