@@ -35,8 +35,8 @@ FIXED: Final = frozenset(
     """
     Action Cluster Fault Host HostContext Local Output Report Secret Ssh Status Step StepResult Via all_hosts arun both
     check cmd command console context fail fail_fast failed first from_all from_here from_one host keep_going
-    max_failures module ndjson on_controller pipeline plan quorum report_of role rollback run shell skip step steps stream task tee
-    test value waves where
+    max_failures module ndjson on_controller pipeline plan quorum report_of role rollback run shell skip step steps
+    stream task tee test value waves where
     """.split()  # noqa: SIM905 -- read as a table
 )
 # Other interpreters of the same pipeline value. They come: then they leave this list and go into the one above.
