@@ -48,6 +48,8 @@ class Options(TypedDict, total=False):
         capture: Bytes to keep whole for `parse` and `value`; 8 MiB where not given.
         idempotent: It may be run again when its end is not known.
         detached: It survives the loss of the connection.
+        readonly: It changes nothing on the host.
+        one_shot: It does its work anew each time, and is meant to.
     """
 
     check: str | Check | None
@@ -63,6 +65,8 @@ class Options(TypedDict, total=False):
     capture: int
     idempotent: bool
     detached: bool
+    readonly: bool
+    one_shot: bool
 
 
 def test(text: str, undone: Iterable[int] = (1,)) -> Check:  # noqa: PT028 -- no pytest function

@@ -13,14 +13,21 @@ from kxflow.resources.file import file
 
 if TYPE_CHECKING:
     from kxflow.resources.packages import package
+    from kxflow.resources.services import reload_service, restart_service, service
 
 _HOMES: Final = {
     "package": "packages",
+    "reload_service": "services",
+    "restart_service": "services",
+    "service": "services",
 }
 
 __all__ = [
     "file",
     "package",
+    "reload_service",
+    "restart_service",
+    "service",
 ]
 
 
