@@ -86,6 +86,11 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
+def parents() -> dict[int, int]:
+    """The parent of every process."""
+    return {pid: its for pid, its, _ in _table()}
+
+
 def named(pid: int) -> str:
     """The short name of a process, empty where it is gone or cannot be told."""
     try:

@@ -10,31 +10,44 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from kxflow.testing.accounts import Account, account
+    from kxflow.testing.accounts import Account, Login, account
+    from kxflow.testing.changes import Changes
+    from kxflow.testing.clone import CloneFleet, clone_fleet
     from kxflow.testing.connector_check import check_connector
     from kxflow.testing.embedded import EmbeddedFleet, embedded_fleet
+    from kxflow.testing.rehearsal import rehearse
     from kxflow.testing.sink_check import check_sink
     from kxflow.testing.sshd import SshdFleet, sshd_fleet
 
 _HOMES: Final = {
     "Account": "accounts",
+    "Changes": "changes",
+    "CloneFleet": "clone",
     "EmbeddedFleet": "embedded",
+    "Login": "accounts",
     "SshdFleet": "sshd",
     "account": "accounts",
     "check_connector": "connector_check",
     "check_sink": "sink_check",
+    "clone_fleet": "clone",
     "embedded_fleet": "embedded",
+    "rehearse": "rehearsal",
     "sshd_fleet": "sshd",
 }
 
 __all__ = [
     "Account",
+    "Changes",
+    "CloneFleet",
     "EmbeddedFleet",
+    "Login",
     "SshdFleet",
     "account",
     "check_connector",
     "check_sink",
+    "clone_fleet",
     "embedded_fleet",
+    "rehearse",
     "sshd_fleet",
 ]
 

@@ -47,6 +47,39 @@ class Account:
     password: Secret | None = field(default=None, repr=False)
 
 
+def _as_secret(value: str | Secret | None) -> Secret | None:
+    return value if value is None or isinstance(value, Secret) else Secret(value)
+
+
+@frozen
+class Login:
+    """An account that the hosts of a fleet of clones are to have, and this machine not.
+
+    Attributes:
+        name: Login name; where there is one of that name already, it stays, and gets the rest.
+        password: What it is given; None lets nobody in by password.
+        sudo: May become anybody, without or with its password; None gives no rule.
+        shell: Program of the clones, by path.
+
+    Raises:
+        InvalidError: The name cannot be one.
+    """
+
+    name: str
+    password: Secret | None = field(default=None, converter=_as_secret, kw_only=True, repr=False)
+    sudo: Sudo | None = field(default=None, kw_only=True)
+    shell: str = field(default="/bin/sh", kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if not valid_user(self.name):
+            raise InvalidError(f"account {self.name!r} cannot be made", "use letters, digits and ._-")
+
+    @property
+    def rule(self) -> str:
+        """Its lines for sudoers(5); empty without one."""
+        return rule_text(self.name, self.sudo) if self.sudo is not None else ""
+
+
 @contextmanager
 def account(
     name: str,
@@ -79,7 +112,7 @@ def account(
         if password is not None:
             _locked([tools[2]], f"{name}:{password}\n".encode())
         if sudo is not None:
-            _write_rule(rule, name, sudo)
+            write_rule(rule, rule_text(name, sudo))
         entry = pwd.getpwnam(name)
         yield Account(name, Path(entry.pw_dir), entry.pw_uid, path, None if password is None else Secret(password))
     finally:
@@ -94,9 +127,14 @@ def _exists(name: str) -> bool:
     return True
 
 
-def _write_rule(rule: Path, name: str, sudo: Sudo) -> None:
+def rule_text(name: str, sudo: Sudo) -> str:
+    """Lines for sudoers(5)."""
     tag = "NOPASSWD: " if sudo == "nopasswd" else ""
-    text = f"Defaults:{name} !lecture\n{name} ALL=(ALL:ALL) {tag}ALL\n"
+    return f"Defaults:{name} !lecture\n{name} ALL=(ALL:ALL) {tag}ALL\n"
+
+
+def write_rule(rule: Path, text: str) -> None:
+    """Give sudo a rule, in a file of its own."""
     handle = os.open(rule, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o440)
     with os.fdopen(handle, "w") as file:
         file.write(text)

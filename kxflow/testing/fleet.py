@@ -17,7 +17,7 @@ from attrs import evolve, field, frozen
 
 from kxflow.values.cluster import Cluster
 from kxflow.values.errors import InvalidError
-from kxflow.values.host import Host, Ssh
+from kxflow.values.host import Connect, Host, Ssh
 
 Roles: TypeAlias = Callable[[int], Iterable[str]] | Mapping[str, Iterable[str]]
 Variables: TypeAlias = Callable[[int], Mapping[str, Any]] | Mapping[str, Mapping[str, Any]]
@@ -40,6 +40,10 @@ class Member:
     vars: Mapping[str, Any]
     home: Path
     host_key: Path
+
+    def host(self, address: str, way: Connect) -> Host:
+        """The host, once it is known where it is and how it is reached."""
+        return Host(self.name, address, roles=self.roles, vars=self.vars, connect=way)
 
 
 @frozen
@@ -66,18 +70,17 @@ class Ground:
         """Value of the mark on one host."""
         return f"{self.token}/{name}"
 
-    def cluster(self, ports: Mapping[str, int], user: str) -> Cluster:
-        """The hosts as a cluster, their keys in `known_hosts`."""
+    def cluster(self, ports: Mapping[str, int], user: str, addresses: Mapping[str, str] | None = None) -> Cluster:
+        """The hosts as a cluster, their keys in `known_hosts`; all at 127.0.0.1 where no addresses are given."""
+        at = dict.fromkeys(ports, LOOPBACK) if addresses is None else addresses
         lines = []
         for each in self.members:
             public = Path(f"{each.host_key}.pub").read_text("ascii").split()
-            lines.append(f"[{LOOPBACK}]:{ports[each.name]} {public[0]} {public[1]}\n")
+            lines.append(f"[{at[each.name]}]:{ports[each.name]} {public[0]} {public[1]}\n")
         self.known_hosts.write_text("".join(lines), "ascii")
         way = Ssh(user=user, key_files=(self.key,), known_hosts=(self.known_hosts,), agent=False)
-        return Cluster([self._host(each, evolve(way, port=ports[each.name])) for each in self.members], connect=way)
-
-    def _host(self, member: Member, way: Ssh) -> Host:
-        return Host(member.name, LOOPBACK, roles=member.roles, vars=member.vars, connect=way)
+        ways = {each.name: evolve(way, port=ports[each.name]) for each in self.members}
+        return Cluster([each.host(at[each.name], ways[each.name]) for each in self.members], connect=way)
 
 
 def lay(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 if TYPE_CHECKING:
+    from kxflow.testing.clone import CloneFleet
     from kxflow.testing.embedded import EmbeddedFleet
     from kxflow.testing.sshd import SshdFleet
 
@@ -26,6 +27,14 @@ class MakeSshdFleet(Protocol):
     """Takes what `kxflow.testing.sshd_fleet` takes."""
 
     def __call__(self, n: int | None = None, **options: Any) -> SshdFleet:
+        """Start a fleet."""
+        ...
+
+
+class MakeCloneFleet(Protocol):
+    """Takes what `kxflow.testing.clone_fleet` takes."""
+
+    def __call__(self, n: int | None = None, **options: Any) -> CloneFleet:
         """Start a fleet."""
         ...
 
@@ -50,6 +59,27 @@ def sshd_fleet() -> Iterator[MakeSshdFleet]:
     need_program("sshd")
     with ExitStack() as stack:
         yield lambda n=None, **options: stack.enter_context(start(n, **options))
+
+
+@pytest.fixture
+def clone_fleet() -> Iterator[MakeCloneFleet]:
+    """Start clones of this machine, that end with the test.
+
+    Where none can be made the test is skipped and says so; where the environment has `CI`, it fails.
+    """
+    from kxflow.testing.clone import clone_fleet as start
+    from kxflow.testing.missing import MissingError
+
+    def make(n: int | None = None, **options: Any) -> CloneFleet:
+        try:
+            return stack.enter_context(start(n, **options))
+        except MissingError as error:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(f"not run: {error}")
+
+    with ExitStack() as stack:
+        yield make
 
 
 def need_program(name: str) -> str:

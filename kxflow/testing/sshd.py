@@ -44,32 +44,62 @@ _DEFAULTS: Final = (
 
 
 @define(eq=False)
-class _Server:
-    """One sshd."""
+class Server:
+    """One sshd.
+
+    Attributes:
+        folder: Where its configuration and its log are.
+        mark: What its processes carry in their environment.
+        lines: The caller's, for its configuration.
+        authorized: File with the keys that it lets in.
+        address: Where it listens; its port is found when it is first started.
+        parted: Sessions whose listener was stopped.
+    """
 
     member: Member
     folder: Path
     mark: str
     lines: tuple[str, ...]
     authorized: Path
+    address: str = LOOPBACK
     port: int = 0
     child: subprocess.Popen[bytes] | None = None
-    parted: set[int] = field(factory=set)  # sessions whose listener was stopped
+    parted: set[int] = field(factory=set)
 
     @property
     def log(self) -> Path:
+        """What it says."""
         return self.folder / "log"
+
+    @property
+    def config(self) -> Path:
+        """Its configuration."""
+        return self.folder / "sshd_config"
+
+    def argv(self) -> list[str]:
+        """What starts it."""
+        return [program("sshd"), "-D", "-e", "-f", str(self.config)]
+
+    def fixed(self) -> list[str]:
+        """Lines of its configuration that the caller's do not replace."""
+        return [f"HostKey {self.member.host_key}", f"AuthorizedKeysFile {self.authorized}"]
+
+    def closing(self) -> list[str]:
+        """Its last lines: another account keeps its own home."""
+        return [f"Match User {me()}", f"  SetEnv HOME={self.member.home} {MARK}={self.mark}"]
+
+    def listener(self) -> int | None:
+        """The process that listens, while it does."""
+        return self.child.pid if self.child is not None and self._runs() else None
 
     def launch(self) -> None:
         """Start it, without waiting."""
         if not self.port:
-            self.port = _free_port()
-        config = self.folder / "sshd_config"
-        config.write_text("\n".join(self._config()) + "\n")
+            self.port = _free_port(self.address)
+        self.config.write_text("\n".join(self._config()) + "\n")
         with self.log.open("ab") as log:
-            argv = [program("sshd"), "-D", "-e", "-f", str(config)]
             self.child = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                self.argv(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
 
     def _config(self) -> list[str]:
@@ -84,13 +114,11 @@ class _Server:
         return [
             *self.lines[:first_match],
             f"Port {self.port}",
-            f"ListenAddress {LOOPBACK}",
-            f"HostKey {self.member.host_key}",
-            f"AuthorizedKeysFile {self.authorized}",
+            f"ListenAddress {self.address}",
+            *self.fixed(),
             *(line for line in _DEFAULTS if line.split()[0].lower() not in given),
             *self.lines[first_match:],
-            f"Match User {me()}",  # another account keeps its own home
-            f"  SetEnv HOME={self.member.home} {MARK}={self.mark}",
+            *self.closing(),
         ]
 
     def await_port(self) -> None:
@@ -114,14 +142,16 @@ class _Server:
     def _listens(self) -> bool:
         """By its log, where it tells: a connection to find out would count for `MaxStartups`."""
         if any(line.lower().startswith("loglevel") for line in self.lines):
-            return _listens(self.port)
-        return f"Server listening on {LOOPBACK} port {self.port}.".encode() in self.log.read_bytes()
+            return _listens(self.address, self.port)
+        return f"Server listening on {self.address} port {self.port}.".encode() in self.log.read_bytes()
 
     def _runs(self) -> bool:
         return self.child is not None and self.child.poll() is None
 
     def sessions(self) -> set[int]:
-        found = descendants(self.child.pid) if self.child is not None and self._runs() else set()
+        """The sshd processes of its sessions."""
+        listener = self.listener()
+        found = descendants(listener) if listener is not None else set()
         parted = {pid for each in self.parted for pid in {each} | descendants(each)}
         return {pid for pid in found | parted if named(pid).startswith("sshd")}
 
@@ -150,7 +180,7 @@ class SshdFleet:
         cluster: Its hosts, each with everything to log in as whoever runs this.
     """
 
-    def __init__(self, ground: Ground, servers: dict[str, _Server]) -> None:
+    def __init__(self, ground: Ground, servers: dict[str, Server]) -> None:
         self._ground, self._servers = ground, servers
         self.cluster: Cluster = ground.cluster({name: each.port for name, each in servers.items()}, me())
 
@@ -255,19 +285,19 @@ def sshd_fleet(
             end_marked(ground.token)
 
 
-def _server(member: Member, index: int, ground: Ground, authorized: Path, config: Lines) -> _Server:
+def _server(member: Member, index: int, ground: Ground, authorized: Path, config: Lines) -> Server:
     lines = tuple(config(index) if callable(config) else config)
-    return _Server(member, member.home.parent, ground.mark(member.name), lines, authorized)
+    return Server(member, member.home.parent, ground.mark(member.name), lines, authorized)
 
 
-def _free_port() -> int:
+def _free_port(address: str) -> int:
     with socket.socket() as sock:
-        sock.bind((LOOPBACK, 0))
+        sock.bind((address, 0))
         port: int = sock.getsockname()[1]
         return port
 
 
-def _listens(port: int) -> bool:
+def _listens(address: str, port: int) -> bool:
     with socket.socket() as sock:
         sock.settimeout(1)
-        return sock.connect_ex((LOOPBACK, port)) == 0
+        return sock.connect_ex((address, port)) == 0
