@@ -17,9 +17,10 @@ importlib.import_module("kxflow.shell")  # loaded first: later its import would 
 
 from kxflow.flow.actions import both, cmd, fail, on_controller, shell, skip, test, value
 from kxflow.flow.check import check
+from kxflow.flow.ensure import ensure
 from kxflow.flow.inputs import from_all, from_here, from_one
 from kxflow.flow.layers import Module, Pipeline, Task, module, pipeline, task
-from kxflow.flow.policy import fail_fast, keep_going, max_failures, quorum, waves
+from kxflow.flow.policy import Rollback, fail_fast, keep_going, max_failures, quorum, waves
 from kxflow.flow.selectors import all_hosts, first, host, role, selector, where
 from kxflow.flow.step import Step, command, failed, step, steps
 from kxflow.values.action import Action
@@ -39,14 +40,16 @@ from kxflow.values.fault import Fault
 from kxflow.values.host import Become, Host, Local, Ssh, Via
 from kxflow.values.outcome import either, report_of
 from kxflow.values.output import Output
+from kxflow.values.plan import Effect, Plan, PlanMovedError, Planned
 from kxflow.values.report import Report
 from kxflow.values.result import Position, Results, Status, StepResult
 from kxflow.values.secret import Secret
+from kxflow.values.state import Ensured
 from kxflow.values.tally import Tally, Verdict
 
 if TYPE_CHECKING:
     from kxflow.connectors.memory import MemoryConnector
-    from kxflow.edge import arun, run, serial, stream
+    from kxflow.edge import aplan, apply, arun, plan, rollback, run, serial, stream
     from kxflow.interpreters.ports import Reply
     from kxflow.services.record import record_run
     from kxflow.services.store import MemoryStore, StepLog, Store
@@ -63,6 +66,10 @@ _LATE = {
     "Reply": "kxflow.interpreters.ports",
     "StepLog": "kxflow.services.store",
     "Store": "kxflow.services.store",
+    "aplan": "kxflow.edge",
+    "apply": "kxflow.edge",
+    "plan": "kxflow.edge",
+    "rollback": "kxflow.edge",
     "arun": "kxflow.edge",
     "console": "kxflow.sinks.console",
     "memory": "kxflow.sinks.memory",
@@ -94,6 +101,8 @@ __all__ = [
     "Become",
     "Cluster",
     "CompositionError",
+    "Effect",
+    "Ensured",
     "Fault",
     "Host",
     "HostContext",
@@ -108,11 +117,15 @@ __all__ = [
     "Output",
     "OutputChunk",
     "Pipeline",
+    "Plan",
+    "PlanMovedError",
+    "Planned",
     "Position",
     "ProblemsError",
     "Reply",
     "Report",
     "Results",
+    "Rollback",
     "RunBegan",
     "RunEnded",
     "Secret",
@@ -132,6 +145,8 @@ __all__ = [
     "Via",
     "__version__",
     "all_hosts",
+    "aplan",
+    "apply",
     "arun",
     "both",
     "check",
@@ -140,6 +155,7 @@ __all__ = [
     "console",
     "context",
     "either",
+    "ensure",
     "fail",
     "fail_fast",
     "failed",
@@ -156,11 +172,13 @@ __all__ = [
     "ndjson",
     "on_controller",
     "pipeline",
+    "plan",
     "quorum",
     "read_log",
     "record_run",
     "report_of",
     "role",
+    "rollback",
     "run",
     "selector",
     "serial",

@@ -7,8 +7,9 @@ import datetime as dt
 import secrets
 import signal
 import threading
-from collections.abc import Sequence
-from typing import Any, Final, TypedDict, Unpack
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Final, TypedDict, TypeVar, Unpack, overload
 
 import anyio
 import anyio.from_thread
@@ -17,9 +18,12 @@ from anyio.abc import TaskStatus
 
 from kxflow.flow.check import checked
 from kxflow.flow.layers import Pipeline
+from kxflow.flow.policy import Rollback, Scope
+from kxflow.flow.undo import recorded_values, undoing
 from kxflow.interpreters.brake import Brake
 from kxflow.interpreters.clock import Clock, SystemClock
 from kxflow.interpreters.engine import Engine, Options
+from kxflow.interpreters.foresee import Foresight
 from kxflow.interpreters.lane import Lane, Wires
 from kxflow.interpreters.ports import Connector, Journal, Sink
 from kxflow.interpreters.run import Conduct, Kept, RunPlan, Stream
@@ -29,8 +33,26 @@ from kxflow.values.cluster import Cluster
 from kxflow.values.context import HostContext
 from kxflow.values.errors import InvalidError
 from kxflow.values.outcome import Outcome, outcome_of
+from kxflow.values.plan import Plan, PlanMovedError, compare
+from kxflow.values.report import Report
+
+T = TypeVar("T")
 
 GRACE: Final = 10.0
+
+
+class PlanOptions(TypedDict, total=False):
+    """What `plan` takes.
+
+    Attributes:
+        concurrency: Most hosts asked at a time; 50 where not given.
+        connects: Most hosts being connected to at a time; 20.
+        connector: How hosts are reached; by SSH, locally or via a command, as the cluster says, where not given.
+    """
+
+    concurrency: int
+    connects: int
+    connector: Connector | None
 
 
 class RunOptions(TypedDict, total=False):
@@ -219,6 +241,88 @@ async def _watch(
             engine.abort(again.name)
 
 
+def plan(pipeline: Pipeline, cluster: Cluster, **options: Unpack[PlanOptions]) -> Plan:
+    """Say what a run would do, host by host and step by step; nothing is changed. Also inside a running event loop.
+
+    Probes and checks are asked, and the values of steps that are done already; later steps see what earlier ones would
+    change. A command with no check is unknown, and so is a step whose input is not known yet, unless the step that
+    gives it has `example=`.
+
+    Raises:
+        CompositionError: The pipeline does not fit together, or not to this cluster; no host is touched.
+        InvalidError: An option that cannot be.
+    """
+    return _blocking(partial(aplan, pipeline, cluster, **options))
+
+
+async def aplan(pipeline: Pipeline, cluster: Cluster, **options: Unpack[PlanOptions]) -> Plan:
+    """As `plan`, to be awaited.
+
+    Raises:
+        CompositionError: The pipeline does not fit together, or not to this cluster; no host is touched.
+        InvalidError: An option that cannot be.
+    """
+    unknown = options.keys() - PlanOptions.__annotations__.keys()
+    if unknown:
+        raise InvalidError(f"unknown option {min(unknown)!r}", f"known are {', '.join(PlanOptions.__annotations__)}")
+    bounds = _bounds(RunOptions(**{name: options[name] for name in ("concurrency", "connects") if name in options}))  # type: ignore[typeddict-item]  # names of both
+    layout = checked(pipeline, cluster)
+    connector = options.get("connector") or _default_connector()
+    wires = Wires(connector, SystemClock(), cluster, anyio.Semaphore(bounds.connects))
+    try:
+        return await Foresight(layout, wires, concurrency=bounds.concurrency).plan()
+    finally:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(5):
+            await connector.aclose()
+
+
+def apply(planned: Plan, pipeline: Pipeline, cluster: Cluster, **options: Unpack[RunOptions]) -> Outcome:
+    """Run a pipeline that was planned, if it would still do what was planned; else nothing is done.
+
+    Raises:
+        PlanMovedError: The pipeline, the cluster, or the state of a host is another; the message tells the differences.
+        CompositionError: The pipeline does not fit together, or not to this cluster.
+        InvalidError: An option that cannot be.
+    """
+    names = PlanOptions.__annotations__.keys() & options.keys()
+    now = plan(pipeline, cluster, **{name: options[name] for name in names})  # type: ignore[literal-required]  # names of both
+    if moved := compare(planned, now):
+        raise PlanMovedError(moved)
+    return run(pipeline, cluster, **options)
+
+
+@overload
+def rollback(scope: Scope, /) -> Rollback: ...
+@overload
+def rollback(pipeline: Pipeline, cluster: Cluster, done: Report, /, **options: Unpack[RunOptions]) -> Outcome: ...
+def rollback(*args: Any, **options: Any) -> Any:
+    """Take back what a run did: its completed steps in reverse order, host by host; the undos are the results.
+
+    Called with `"host"`, `"wave"` or `"run"` it is a policy: `pipeline(…, on_failure=rollback("wave"))`.
+
+    A resource is brought back to the state that was found, a command is taken back by its `undo=`. What cannot be taken
+    back is Skipped and says why; a host whose undo fails is not touched any further.
+
+    Args:
+        args: A scope; or the pipeline that ran, its cluster, and the report, as it was given or as a log tells it.
+        options: As for `run`.
+
+    Raises:
+        InvalidError: A scope that is none; a report of another pipeline.
+        CompositionError: The pipeline does not fit together, or not to this cluster.
+    """
+    if len(args) == 1:
+        return Rollback(args[0])
+    pipeline, cluster, done = args
+    if done.results and done.pipeline != pipeline.name:
+        raise InvalidError(f"a report of {done.pipeline!r}, not of {pipeline.name!r}", "give the pipeline that ran")
+    layout = checked(pipeline, cluster)
+    known = [each for each in done.results if each.host in cluster]
+    values = recorded_values(layout, known)
+    back = undoing(layout, known, values, {each.host for each in known})
+    return run(back, cluster, **options)
+
+
 def serial(
     pipeline: Pipeline, cluster: Cluster, *, connector: Connector | None = None, run_id: str | None = None
 ) -> Outcome:
@@ -244,6 +348,11 @@ def serial(
                 await lane.aclose()
             await via.aclose()
 
+    return _blocking(work)
+
+
+def _blocking(work: Callable[[], Awaitable[T]]) -> T:
+    """Run to the end, also inside a running event loop."""
     if _inside_a_loop():
         with anyio.from_thread.start_blocking_portal() as portal:
             return portal.call(work)

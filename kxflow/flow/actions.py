@@ -48,8 +48,9 @@ class Options(TypedDict, total=False):
         capture: Bytes to keep whole for `parse` and `value`; 8 MiB where not given.
         idempotent: It may be run again when its end is not known.
         detached: It survives the loss of the connection.
-        readonly: It changes nothing on the host.
+        readonly: It changes nothing: a plan may run it, there is nothing to undo.
         one_shot: It does its work anew each time, and is meant to.
+        example: What a plan takes for its value while that is not known.
     """
 
     check: str | Check | None
@@ -67,6 +68,7 @@ class Options(TypedDict, total=False):
     detached: bool
     readonly: bool
     one_shot: bool
+    example: Any
 
 
 def test(text: str, undone: Iterable[int] = (1,)) -> Check:  # noqa: PT028 -- no pytest function

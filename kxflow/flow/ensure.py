@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 
 from kxflow.flow.actions import Options, shell
 from kxflow.flow.step import Step, check_name
-from kxflow.values.action import Action, Command, Probe
+from kxflow.values.action import Action, Both, Command, Probe
 from kxflow.values.errors import InvalidError
 from kxflow.values.secret import Secret
 from kxflow.values.state import CONTENT, GONE, Ensured, State, state, to_text
@@ -110,19 +110,41 @@ def undo_of(action: Action[Any], before: State | None) -> Action[Any] | None:
     """The action that takes a done one back; None where nothing can.
 
     Args:
-        action: A command with `undo=`, or one that ensured a state.
-        before: The state that was found, for the latter.
+        action: A command with `undo=`, one that ensured a state, or several with `undo=`.
+        before: The state that was found, for one that ensured a state.
     """
-    if not isinstance(action, Command):
+    match action:
+        case Command(probe=Probe()):
+            return _back(action, before)
+        case Command(undo=str() as text):
+            return evolve(
+                action, text=text, argv=None, check=None, undo=None, value=None, parse=None, stdin=None, upload=None
+            )
+        case Both(parts):
+            undone = [undo_of(each, None) for each in reversed(parts)]
+            return None if None in undone else Both(tuple(each for each in undone if each is not None))
+        case _:
+            return None
+
+
+def why_no_undo(action: Action[Any], before: State | None) -> str:
+    """Why a done action could not be taken back; empty where it could."""
+    if undo_of(action, before) is not None or (isinstance(action, Command) and action.readonly):
+        return ""
+    if isinstance(action, Command) and action.probe is not None:
+        return "the state before is not known" if before is None else "what was there was not kept"
+    return "it has no undo="
+
+
+def _back(action: Command[Any], before: State | None) -> Command[Any] | None:
+    if before is None or action.probe is None:
         return None
-    if action.probe is not None and before is not None:
-        resource = action.probe.resource
-        back = getattr(resource, "back", None)
-        made = back(before) if back is not None else ensuring(resource, before or None)
-        return None if made is None else evolve(made, become=action.become, env={**made.env, **action.env})
-    if action.undo is not None:
-        return evolve(action, text=action.undo, argv=None, check=None, probe=None, undo=None, value=None, parse=None)
-    return None
+    resource = action.probe.resource
+    own = getattr(resource, "back", None)
+    made: Command[Any] | None = own(before) if own is not None else ensuring(resource, before or None)
+    if made is None:
+        return None
+    return evolve(made, become=action.become, env={**made.env, **action.env}, sensitive=action.sensitive)
 
 
 __all__ = [
@@ -137,4 +159,5 @@ __all__ = [
     "ensure",
     "ensuring",
     "undo_of",
+    "why_no_undo",
 ]

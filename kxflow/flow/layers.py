@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from attrs import evolve, frozen
 
-from kxflow.flow.policy import Policy, Waves, fail_fast
+from kxflow.flow.policy import Policy, Rollback, Waves, fail_fast
 from kxflow.flow.selectors import Selector, all_hosts
 from kxflow.flow.step import Step, Steps, check_name, flatten
 from kxflow.values.action import no_truth
@@ -137,6 +137,7 @@ class Pipeline:
         after: Tasks that are done whenever `before` began, like `finally`.
         policy: Of its tasks that have none of their own.
         guard: Sees the whole run; no task's own policy overrides it.
+        on_failure: What is taken back when the run fails; nothing where None.
     """
 
     name: str
@@ -145,6 +146,7 @@ class Pipeline:
     after: tuple[Task, ...] = ()
     policy: Policy = fail_fast()
     guard: Policy | None = None
+    on_failure: Rollback | None = None
 
     def only(self, *names: str) -> Pipeline:
         """The pipeline with just these modules (`"web"`) or tasks (`"web/join"`), in its own order; hooks stay.
@@ -248,6 +250,7 @@ def pipeline(
     after: Iterable[Task] | Task = (),
     policy: Policy | None = None,
     guard: Policy | None = None,
+    on_failure: Rollback | None = None,
 ) -> Pipeline:
     """Modules in order.
 
@@ -261,6 +264,14 @@ def pipeline(
     for what, its in (("policy", policy), ("guard", guard)):
         if its is not None and not isinstance(its, Policy):
             raise InvalidError(f"{where}: {what}={its!r} is none", f"write {what}=keep_going(), with parentheses")
+    if on_failure is not None and not isinstance(on_failure, Rollback):
+        raise InvalidError(f"{where}: on_failure={on_failure!r}", 'write on_failure=rollback("host")')
     return Pipeline(
-        name, modules, _tasks(before, where), _tasks(after, where), fail_fast() if policy is None else policy, guard
+        name,
+        modules,
+        _tasks(before, where),
+        _tasks(after, where),
+        fail_fast() if policy is None else policy,
+        guard,
+        on_failure,
     )

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Literal, TypeAlias
 
 from attrs import field, frozen
 
 from kxflow.flow.selectors import Selector
 from kxflow.values.errors import InvalidError
+from kxflow.values.host import Host
 from kxflow.values.tally import GO_ON, Tally, Verdict
+
+Scope: TypeAlias = Literal["host", "wave", "run"]
 
 
 class Policy:
@@ -136,6 +141,22 @@ def quorum(selector: Selector, least: int) -> Policy:
     return Quorum(selector, least)
 
 
+@frozen
+class Rollback:
+    """What is taken back when a run fails.
+
+    Attributes:
+        scope: `host`: on each host with a fault, what was completed there. `wave`: on all hosts of the wave (or, with
+            no waves, of the task) in which one failed. `run`: on every host.
+    """
+
+    scope: Scope
+
+    def __attrs_post_init__(self) -> None:
+        if self.scope not in ("host", "wave", "run"):
+            raise InvalidError(f"rollback({self.scope!r})", 'write "host", "wave" or "run"')
+
+
 def share(text: object) -> float:
     """Percentage of a text such as "25%".
 
@@ -198,3 +219,11 @@ def waves(*sizes: int | str) -> Waves:
         if any(later <= earlier for earlier, later in pairwise(alike)):
             raise InvalidError(f"waves{sizes} do not rise", "sizes are cumulative: each larger than the one before")
     return Waves(tuple(numbers), shares)
+
+
+def cut(hosts: Sequence[Host], roll_out: Waves | None) -> list[Sequence[Host]]:
+    """Hosts wave by wave; one wave where there is no roll-out."""
+    if roll_out is None:
+        return [hosts]
+    ends = roll_out.split(len(hosts))
+    return [hosts[start:end] for start, end in zip((0, *ends), ends, strict=False)]

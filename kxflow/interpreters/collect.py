@@ -26,6 +26,7 @@ class Ear:
     Attributes:
         values: What later steps need, by place and host.
         faults: Of the run itself.
+        kept: Every result so far, where a failed run takes back what it did; else None.
         spoilt: How many results so far keep the run from success.
     """
 
@@ -34,6 +35,7 @@ class Ear:
     ) -> None:
         self.values: Values = {}
         self.faults: list[Fault] = []
+        self.kept: list[StepResult] | None = None if layout.pipeline.on_failure is None else []
         self.spoilt = 0
         self._layout = layout
         self._wiring = wiring
@@ -108,6 +110,8 @@ class Ear:
             self._journal_failed(error)
         for result in results:
             self.spoilt += result.spoils
+            if self.kept is not None:
+                self.kept.append(result)
             await self._deliver(StepEnded(result))
 
     def keep(self, plan: TaskPlan, result: StepResult) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import anyio
 from attrs import frozen
 
-from kxflow.flow.layout import Layout, ModulePlan, TaskPlan
-from kxflow.flow.policy import Waves
+from kxflow.flow.layout import AFTER, Layout, ModulePlan, TaskPlan
+from kxflow.flow.policy import Waves, cut
+from kxflow.flow.undo import UNDO, taking_back
 from kxflow.flow.wiring import Wiring
 from kxflow.interpreters.brake import Brake
 from kxflow.interpreters.clock import Clock
@@ -81,6 +82,7 @@ class Engine:
         self._wires = Wires(connector, clock, layout.cluster, anyio.Semaphore(options.connects), options.chunks)
         self._lanes: dict[str, Lane] = {}
         self._faults: dict[str, Status] = {}
+        self._struck: set[str] = set()
         self._now: TaskRun | None = None
         self._halted = ""
         self._aborted = ""
@@ -117,7 +119,7 @@ class Engine:
 
     def _stop_all(self, reason: str, *, cancel: bool = False) -> None:
         self._halted = self._halted or reason
-        if self._now is not None and not self._now.plan.hook.startswith("@after"):
+        if self._now is not None and not self._now.plan.hook.startswith((AFTER, UNDO)):
             self._now.brake.stop(reason, cancel=cancel)
 
     # Layers
@@ -142,7 +144,17 @@ class Engine:
         for module in layout.modules:
             if module.enabled:
                 halted = await self._module(module, out, halted)
+        await self._take_back()
         await self._after(layout.after, {}, failed=bool(self.ear.spoilt))
+
+    async def _take_back(self) -> None:
+        """Undo what was completed, where the pipeline says so and hosts have failed; not where the run was stopped."""
+        results, self.ear.kept = self.ear.kept, None
+        if not results or not self._faults or self._aborted or self.ear.faults:
+            return
+        out: dict[str, str] = {}
+        for plan in taking_back(self._layout, results, self.ear.values, self._faults, self._struck):
+            await self._task(TaskRun(plan, out, False), self._aborted, hook=True)
 
     async def _module(self, module: ModulePlan, out: dict[str, str], halted: str) -> str:
         """The module's tasks between its hooks; gives why the pipeline stops, where it does."""
@@ -177,7 +189,7 @@ class Engine:
         names = {host.name for plan in module.tasks for host in plan.hosts}
         hosts = [host for host in self._layout.cluster.hosts if host.name in names]
         runs = [TaskRun(plan, out, False) for plan in module.tasks]
-        for wave in _cut(hosts, waves):
+        for wave in cut(hosts, waves):
             chosen = {host.name for host in wave}
             for its in runs:
                 mine = [host for host in its.plan.hosts if host.name in chosen]
@@ -187,7 +199,7 @@ class Engine:
     async def _task(self, its: TaskRun, halted: str, *, hook: bool = False) -> str:
         """A task on its hosts, wave after wave; gives why what follows stops, where it does."""
         plan = its.plan
-        for wave in _cut(plan.hosts, plan.waves):
+        for wave in cut(plan.hosts, plan.waves):
             halted = await self._hosts(its, wave, halted or ("" if hook else self._halted))
         return halted
 
@@ -202,6 +214,8 @@ class Engine:
             for _ in range(bound):
                 workers.start_soon(self._work, its, waiting)
         self._now = None
+        if any(host.name in its.faults for host in hosts):
+            self._struck.update(host.name for host in hosts)
         return halted or its.brake.reason
 
     async def _work(self, its: TaskRun, waiting: Iterator[Host]) -> None:
@@ -288,11 +302,3 @@ class _Listener:
 
     async def tell(self, event: StepBegan | OutputChunk | StepRetried) -> None:
         await self._engine.ear.tell(event)
-
-
-def _cut(hosts: Sequence[Host], waves: Waves | None) -> list[Sequence[Host]]:
-    """Hosts wave by wave; one wave where there is no roll-out."""
-    if waves is None:
-        return [hosts]
-    ends = waves.split(len(hosts))
-    return [hosts[start:end] for start, end in zip((0, *ends), ends, strict=False)]

@@ -12,7 +12,8 @@ from attrs import evolve, frozen
 
 from kxflow.flow.layout import Layout, ModulePlan, Slot, TaskPlan
 from kxflow.flow.perform import attached, perform
-from kxflow.flow.policy import Waves
+from kxflow.flow.policy import Waves, cut
+from kxflow.flow.undo import taking_back
 from kxflow.flow.wiring import Missing, Values, Wiring
 from kxflow.values.context import HostContext
 from kxflow.values.host import Host
@@ -54,6 +55,7 @@ class Serial:
         self._contexts = {ctx.host.name: ctx for ctx in contexts}
         self._values: Values = {}
         self._faults: dict[str, Status] = {}
+        self._struck: set[str] = set()
         self._guarded: list[str] = []
         self._spoilt = 0
 
@@ -70,10 +72,21 @@ class Serial:
             for module in self._layout.modules:
                 if module.enabled:
                     results += await record_of(self.module(module, scope))
+            results += await self._take_back(results)
             results += await self._after(self._layout.after, Scope({}, []), failed=bool(self._spoilt))
             return tracks(results)
 
         return future(fold())  # type: ignore[arg-type]  # the container's type is that of tracks()
+
+    async def _take_back(self, results: list[StepResult]) -> Results:
+        """Undo what was completed, where the pipeline says so and hosts have failed."""
+        if not self._faults:
+            return ()
+        scope = Scope({}, [])
+        undone: list[StepResult] = []
+        for plan in taking_back(self._layout, results, self._values, self._faults, self._struck):
+            undone += await record_of(self.task(plan, scope, hook=True))
+        return tuple(undone)
 
     def module(self, module: ModulePlan, scope: Scope) -> FutureResults:
         """A module's tasks between its hooks, folded."""
@@ -150,6 +163,9 @@ class Serial:
                 status[slot.index] = result
                 results.append(result)
                 self._judge(plan, result, scope, faults)
+        for wave in cut(hosts, plan.waves):
+            if any(host.name in faults for host in wave):
+                self._struck.update(host.name for host in wave)
         return tuple(results)
 
     def step(

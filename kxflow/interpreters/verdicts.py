@@ -15,7 +15,7 @@ from kxflow.values.action import Command, Probe
 from kxflow.values.fault import Fault
 from kxflow.values.output import Output
 from kxflow.values.result import ABSENT, Change, Performed, Status
-from kxflow.values.state import Ensured, change, predicted, read
+from kxflow.values.state import Ensured, change, predicted, read, to_record
 
 NO_OUTPUT: Final = Output()
 _REMEDIES: Final = {
@@ -38,6 +38,9 @@ class Span:
     started_at: dt.datetime
     ended_at: dt.datetime
     duration: float
+
+
+NO_SPAN: Final = Span(dt.datetime.fromtimestamp(0, dt.UTC), dt.datetime.fromtimestamp(0, dt.UTC), 0.0)
 
 
 def joined(outputs: Sequence[Output]) -> Output:
@@ -72,7 +75,7 @@ def of_ended(command: Command[Any], ended: frames.Ended, span: Span, where: str)
         error=fault,
         payload=payload,
         has_value=command.gives_value and payload is not ABSENT,
-        change=None if command.sensitive else _change(payload),
+        change=None if command.sensitive else _change(payload) or _found(command, ended, status),
         sensitive=command.sensitive,
         started_at=span.started_at,
         ended_at=span.ended_at,
@@ -91,9 +94,22 @@ def seen(probe: Probe, ended: frames.Ended) -> Ensured:
         return Ensured(after, after)
     if ended.before is None:
         return Ensured(None, after)
-    content = None if ended.detail is None else ended.detail.decode("utf-8", "surrogateescape")
-    before = read(ended.before.decode("utf-8", "surrogateescape"))
+    content = None if ended.detail is None else _text(ended.detail)
+    before = read(_text(ended.before))
     return Ensured(predicted(before, content) if before else before, after)
+
+
+def _found(command: Command[Any], ended: frames.Ended, status: Status) -> Change | None:
+    """What a failed one tells: the state before, that it may be brought back."""
+    probe = command.probe
+    if probe is None or status is not Status.Failed or ended.how not in ("ran", "verify_failed"):
+        return None
+    before = seen(probe, ended).before
+    return None if before is None else Change(to_record(before), "" if ended.after is None else _text(ended.after))
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
 
 
 def _change(payload: Any) -> Change | None:

@@ -12,6 +12,7 @@ from frozendict import frozendict
 
 from kxflow.values.errors import InvalidError
 from kxflow.values.host import Become
+from kxflow.values.result import ABSENT
 from kxflow.values.secret import Secret, refuse_mask
 
 T_co = TypeVar("T_co", covariant=True)
@@ -164,8 +165,9 @@ class Command(Action[T_co]):
         capture: Bytes to keep whole for `parse` and `value`.
         idempotent: It may be run again when its end is not known.
         detached: It survives the loss of the connection.
-        readonly: It changes nothing on the host.
+        readonly: It changes nothing: a plan may run it, there is nothing to undo.
         one_shot: It does its work anew each time, and is meant to.
+        example: What a plan takes for its value while that is not known.
     """
 
     argv: Argv | None = None
@@ -188,6 +190,7 @@ class Command(Action[T_co]):
     detached: bool = False
     readonly: bool = False
     one_shot: bool = False
+    example: Any = field(default=ABSENT, eq=False, repr=False)
 
     @property
     def gives_value(self) -> bool:

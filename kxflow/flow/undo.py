@@ -1,0 +1,160 @@
+"""The pipeline that takes back what another did: its completed steps in reverse order, host by host. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from attrs import evolve
+
+from kxflow.flow.actions import skip
+from kxflow.flow.decide import Do, decide
+from kxflow.flow.ensure import undo_of, why_no_undo
+from kxflow.flow.layers import Module, Pipeline, Task
+from kxflow.flow.layout import AFTER, Layout, Slot, TaskPlan, lay_out
+from kxflow.flow.policy import keep_going
+from kxflow.flow.selectors import where
+from kxflow.flow.step import Step
+from kxflow.flow.wiring import Missing, Values, Wiring
+from kxflow.values.action import Action, digest
+from kxflow.values.context import HostContext
+from kxflow.values.host import Host
+from kxflow.values.result import ABSENT, Status, StepResult
+from kxflow.values.state import Ensured, State, from_record
+
+UNDO: Final = "@undo"
+_Done = Mapping[tuple[int, int, int], Mapping[str, StepResult]]
+
+
+def undoing(layout: Layout, results: Iterable[StepResult], values: Values, hosts: Iterable[str]) -> Pipeline:
+    """What takes back, on these hosts, the steps that results say were completed.
+
+    One module, `@undo`, with the tasks last to first and in each the steps last to first; each is Skipped where there
+    is nothing to take back, or where it cannot be, and says so. A host whose undo fails is not touched any further.
+    Hooks named `after` are left alone.
+
+    Args:
+        layout: Of the pipeline that ran.
+        results: What came of it.
+        values: Values of earlier steps, by place and host: actions are made anew from them.
+        hosts: Names.
+    """
+    chosen = frozenset(hosts)
+    done: dict[tuple[int, int, int], dict[str, StepResult]] = {}
+    for each in results:
+        if each.host in chosen and completed(each):
+            done.setdefault(each.position[:3], {})[each.host] = each
+    wiring = Wiring(layout)
+    tasks = [
+        made
+        for plan in reversed(layout.enabled)
+        if not plan.hook.startswith(AFTER)
+        for made in [_task(layout, wiring, plan, done, values)]
+        if made.steps
+    ]
+    module = Module(UNDO, tuple(tasks))
+    return Pipeline(layout.pipeline.name, (module,), policy=keep_going())
+
+
+def completed(result: StepResult) -> bool:
+    """It changed something, as far as is known: it succeeded, or it failed after its state before was seen."""
+    if result.status is Status.Succeeded:
+        return True
+    return result.status is Status.Failed and result.change is not None
+
+
+def taking_back(
+    layout: Layout, results: Iterable[StepResult], values: Values, faulty: Iterable[str], struck: Iterable[str]
+) -> tuple[TaskPlan, ...]:
+    """The tasks that a failed run ends with, by its pipeline's `on_failure`; none where it has none.
+
+    Their positions come after all others of the layout.
+
+    Args:
+        layout: As for `undoing`.
+        results: As for `undoing`.
+        values: As for `undoing`.
+        faulty: Hosts with an untolerated fault.
+        struck: Hosts of the waves in which one failed.
+    """
+    wanted = layout.pipeline.on_failure
+    if wanted is None:
+        return ()
+    whole = {host.name for plan in layout.enabled for host in plan.hosts}
+    hosts = {"host": faulty, "wave": struck, "run": whole}[wanted.scope]
+    behind = lay_out(undoing(layout, results, values, hosts), layout.cluster)
+    return tuple(
+        evolve(plan, module_index=len(layout.modules) + 2, order=len(layout.tasks) + plan.order, hook=UNDO)
+        for plan in behind.tasks
+    )
+
+
+def _task(layout: Layout, wiring: Wiring, plan: TaskPlan, done: _Done, values: Values) -> Task:
+    steps: list[Step[Any]] = []
+    touched: set[str] = set()
+    for slot in reversed(plan.slots):
+        its = done.get((plan.module_index, plan.task_index, slot.index), {})
+        if its:
+            actions = {name: _action(layout, wiring, plan, slot, result, values) for name, result in its.items()}
+            steps.append(_step(slot.step, actions))
+            touched |= its.keys()
+    return Task(f"{plan.module}/{plan.name}", tuple(steps), where(_among(frozenset(touched))), allow_empty=True)
+
+
+def _among(names: frozenset[str]) -> Callable[[Host], bool]:
+    return lambda host: host.name in names
+
+
+def _step(step: Step[Any], actions: Mapping[str, Action[Any]]) -> Step[Any]:
+    def take_back(ctx: HostContext) -> Action[Any]:
+        return actions.get(ctx.host.name, skip("nothing to take back"))
+
+    return Step(name=step.name, build=take_back, target=step.target, secret=step.secret, limit=step.limit)
+
+
+def _action(
+    layout: Layout, wiring: Wiring, plan: TaskPlan, slot: Slot, result: StepResult, values: Values
+) -> Action[Any]:
+    """What takes back one step on one host, or a skip that says why nothing can."""
+    ctx = HostContext(layout.cluster[result.host], layout.cluster, result.run)
+    given = wiring.gather(slot.step.inputs, plan, slot, result.host, values)
+    if isinstance(given, Missing):
+        return skip(f"cannot be taken back: {given.reason}")
+    what = decide(evolve(slot.step, conditions=()), ctx, given, where=plan.path(slot))
+    if not isinstance(what, Do):
+        return skip("nothing to take back")
+    if result.digest and digest(what.action) != result.digest:
+        return skip("cannot be taken back: the step is another by now")
+    before = before_of(result)
+    back = undo_of(what.action, before)
+    return skip(_why(what.action, before)) if back is None else back
+
+
+def _why(action: Action[Any], before: State | None) -> str:
+    why = why_no_undo(action, before)
+    return f"cannot be taken back: {why}" if why else "nothing to take back"
+
+
+def before_of(result: StepResult) -> State | None:
+    """The state that a step found, where that is known."""
+    if isinstance(result.payload, Ensured):
+        return result.payload.before
+    return None if result.change is None else from_record(result.change.before)
+
+
+def recorded_values(layout: Layout, results: Iterable[StepResult]) -> Values:
+    """The values of results, from records where they are no longer at hand."""
+    wiring = Wiring(layout)
+    places = {
+        (plan.module_index, plan.task_index, slot.index): (plan.order, slot.index)
+        for plan in layout.enabled
+        for slot in plan.slots
+    }
+    found: Values = {}
+    for each in results:
+        place = places.get(each.position[:3])
+        if place in wiring.needed and place is not None and each.on_success_track:
+            value = each.value if each.payload is ABSENT else each.payload
+            if value is not None:
+                found.setdefault(place, {})[each.host] = value
+    return found

@@ -1,0 +1,304 @@
+"""The planning interpreter: asks hosts for their state, changes nothing, and says what a run would do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import anyio
+from attrs import evolve, field, frozen, mutable
+from frozendict import frozendict
+
+from kxflow.flow.decide import Decided, Do, decide
+from kxflow.flow.ensure import why_no_undo
+from kxflow.flow.layout import Layout, Slot, TaskPlan
+from kxflow.flow.wiring import Missing, Values, Wiring
+from kxflow.interpreters import verdicts
+from kxflow.interpreters.brake import Brake
+from kxflow.interpreters.lane import Lane, Wires
+from kxflow.interpreters.ports import ReachError
+from kxflow.interpreters.runner import wire_commands
+from kxflow.shell import frames
+from kxflow.shell.program import Op
+from kxflow.values.action import Command
+from kxflow.values.context import HostContext
+from kxflow.values.host import Host
+from kxflow.values.plan import Effect, Plan, Planned, cluster_digest
+from kxflow.values.result import ABSENT, Change, Status
+from kxflow.values.state import CONTENT, GONE, Ensured, State, change
+
+Key = tuple[str, str]
+
+
+@frozen
+class Seen:
+    """What was found out of one command.
+
+    Attributes:
+        effect: What it would do.
+        reason: Why.
+        ensured: The states, where it ensures one.
+        value: The value it has already, or is expected to give; absent where not known.
+    """
+
+    effect: Effect
+    reason: str = ""
+    ensured: Ensured | None = None
+    value: Any = ABSENT
+
+
+@mutable
+class _Item:
+    """One step on one host: what it would do, as far as it is known before the host was asked."""
+
+    slot: Slot
+    what: Decided | Do | str
+    commands: tuple[Command[Any], ...] = ()
+    seen: list[Seen] = field(factory=list)
+
+
+class Foresight:
+    """Plans a layout: task by task, hosts side by side, each host's questions as one program."""
+
+    def __init__(self, layout: Layout, wires: Wires, *, concurrency: int) -> None:
+        self._layout = layout
+        self._wiring = Wiring(layout)
+        self._lanes = {host.name: Lane(host, wires) for host in layout.cluster.hosts}
+        self._bound = anyio.Semaphore(concurrency)
+        self._values: Values = {}
+        self._predicted: dict[str, dict[Key, State]] = {}
+        self._unreachable: dict[str, str] = {}
+        self._entries: list[Planned] = []
+
+    async def plan(self) -> Plan:
+        """Ask, and say what would be done."""
+        try:
+            for task in self._layout.enabled:
+                async with anyio.create_task_group() as hosts:
+                    for host in task.hosts:
+                        hosts.start_soon(self._on_host, task, host)
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(10):
+                for lane in self._lanes.values():
+                    await lane.aclose()
+        return Plan(
+            self._layout.pipeline.name,
+            self._layout.fingerprint,
+            cluster_digest(self._layout.cluster),
+            sorted(self._entries, key=lambda each: (each.position, each.host)),
+        )
+
+    async def _on_host(self, task: TaskPlan, host: Host) -> None:
+        async with self._bound:
+            left = list(task.slots)
+            while left:
+                items = self._together(task, host, left)
+                left = left[len(items) :]
+                await self._ask(items, host)
+                for item in items:
+                    self._settle(task, host, item)
+
+    def _together(self, task: TaskPlan, host: Host, slots: Sequence[Slot]) -> list[_Item]:
+        """Steps from the first on that can be asked for at once: up to one that needs an answer."""
+        ctx = HostContext(host, self._layout.cluster, "plan")
+        items: list[_Item] = []
+        for slot in slots:
+            item = self._item(task, slot, ctx)
+            waits = any(each.slot.index in self._needs(task, slot) for each in items)
+            elsewhere = slot.step.target is not None
+            if items and (waits or elsewhere):
+                return items
+            items.append(item)
+            if elsewhere:
+                return items
+        return items
+
+    def _needs(self, task: TaskPlan, slot: Slot) -> set[int]:
+        """Places of the same task whose values a step takes."""
+        wanted = [*slot.step.inputs.values(), *(i for c in slot.step.conditions for i in c.inputs.values())]
+        places = [self._wiring.find(each, task, slot) for each in wanted]
+        return {each.place[1] for each in places if hasattr(each, "place") and each.place[0] == task.order}
+
+    def _item(self, task: TaskPlan, slot: Slot, ctx: HostContext) -> _Item:
+        if slot.rescues is not None:
+            return _Item(slot, Decided(status=Status.Skipped, reason="rescue"))
+        sets: list[dict[str, Any]] = []
+        for wanted in (slot.step.inputs, *(each.inputs for each in slot.step.conditions)):
+            given = self._wiring.gather(wanted, task, slot, ctx.host.name, self._values) if wanted else {}
+            if isinstance(given, Missing):
+                return _Item(slot, f"needs {given.reason.split(' gave no value')[0]}")
+            sets.append(given)
+        what = decide(slot.step, ctx, sets[0], sets[1:], where=task.path(slot))
+        commands = (wire_commands(what.action) or ()) if isinstance(what, Do) else ()
+        return _Item(slot, what, commands)
+
+    async def _ask(self, items: Sequence[_Item], host: Host) -> None:
+        """What hosts can be asked of these, in one program."""
+        asked = [(item, each) for item in items for each in item.commands if can_be_asked(each)]
+        if not asked:
+            return
+        target = items[0].slot.step.target
+        lane = self._lanes[target(self._layout.cluster)[0].name if target is not None else host.name]
+        if lane.host.name in self._unreachable:
+            return
+        found: dict[int, frames.Ended] = {}
+
+        async def hear(event: frames.Event) -> None:
+            if isinstance(event, frames.Ended):
+                found[event.index] = event
+
+        ops = [Op(index=i, command=question(each), group=i, go_on=True) for i, (_, each) in enumerate(asked)]
+        try:
+            await lane.run(ops, Brake(), hear)
+        except ReachError as error:
+            self._unreachable[lane.host.name] = f"unreachable: {error.fault.code}"
+            return
+        for i, (item, command) in enumerate(asked):
+            item.seen.append(self._seen(command, found.get(i), lane.host.name))
+
+    def _seen(self, command: Command[Any], ended: frames.Ended | None, host: str) -> Seen:
+        if ended is None:
+            return Seen(Effect.unknown, "the connection was lost")
+        performed = verdicts.of_ended(command, ended, verdicts.NO_SPAN, host)
+        if command.probe is not None:
+            return self._state(command, ended, host)
+        if ended.how == "held" or command.readonly:
+            if not performed.status.ok:
+                return Seen(Effect.unknown, f"{performed.reason}: {performed.error.what if performed.error else ''}")
+            return Seen(Effect.none, "check" if ended.how == "held" else "read only", value=performed.payload)
+        if ended.how in ("ran", "value_failed"):
+            return Seen(Effect.change, "its check says that it is not done", value=command.example)
+        return Seen(Effect.unknown, performed.error.what if performed.error else ended.how)
+
+    def _state(self, command: Command[Any], ended: frames.Ended, host: str) -> Seen:
+        """What a resource would do: from the state that an earlier step of this plan leaves, else from the present."""
+        probe = command.probe
+        if probe is None:
+            return Seen(Effect.unknown)
+        known = self._predicted.setdefault(host, {})
+        if ended.how not in ("held", "differs"):
+            earlier = ", after what earlier steps change" if known else ""
+            told = str(ended.stderr).strip().splitlines()
+            return Seen(Effect.unknown, f"its state cannot be seen{earlier}" + (f": {told[-1]}" if told else ""))
+        ensured = verdicts.seen(probe, ended)
+        whole = known.get(probe.key)
+        if whole is not None:
+            ensured = evolve(ensured, before=_part(whole, ensured.after))
+            if unseen := _unseen(whole, ensured.after):
+                known[probe.key] = frozendict({**whole, **ensured.after})
+                return Seen(Effect.unknown, f"{', '.join(unseen)} cannot be known before it is there", value=ensured)
+        if not ensured.changed:
+            return Seen(Effect.none, "check", ensured, ensured)
+        known[probe.key] = (
+            frozendict({**(ensured.before or {}), **(whole or {}), **ensured.after}) if ensured.after else GONE
+        )
+        return Seen(Effect.change, "", ensured, ensured)
+
+    def _settle(self, task: TaskPlan, host: Host, item: _Item) -> None:
+        """The entry of a step, and the value that later ones may take."""
+        entry = Planned(
+            module=task.module,
+            task=task.name,
+            step=item.slot.step.name,
+            host=host.name,
+            position=task.position(item.slot, self._layout.cluster.rank(host.name)),
+            effect=Effect.unknown,
+        )
+        told, value = self._verdict(item, host, entry)
+        self._entries.append(told)
+        if value is not ABSENT:
+            self._values.setdefault((task.order, item.slot.index), {})[host.name] = value
+
+    def _verdict(self, item: _Item, host: Host, entry: Planned) -> tuple[Planned, Any]:
+        if isinstance(item.what, str):
+            return evolve(entry, reason=item.what), ABSENT
+        if isinstance(item.what, Decided):
+            return _decided(item.what, entry)
+        entry = evolve(entry, digest=item.what.digest)
+        example = next((each.example for each in reversed(item.commands)), ABSENT)
+        if not item.commands:
+            return evolve(entry, reason="it runs on the controller, and is not called", undo=NO_STATE), ABSENT
+        target = item.slot.step.target
+        name = target(self._layout.cluster)[0].name if target is not None else host.name
+        if name in self._unreachable:
+            return evolve(entry, reason=self._unreachable[name]), example
+        if all(each.readonly for each in item.commands) and not item.seen:
+            return evolve(entry, effect=Effect.none, reason="read only"), example
+        if len(item.seen) < len(item.commands):
+            return evolve(entry, reason="it has no check: it would run", undo=_undo(item)), example
+        return evolve(_merged(item, entry), undo=_undo(item)), item.seen[-1].value
+
+
+def _part(whole: State, wanted: State) -> State:
+    """What a probe for a wanted state would tell of a whole one."""
+    if not wanted:
+        return whole
+    return frozendict({name: value for name, value in whole.items() if name in wanted or name == CONTENT})
+
+
+def _unseen(whole: State, wanted: State) -> list[str]:
+    """Attributes on which it depends whether anything would change, and that no step has seen."""
+    if not whole or any(whole[name] != value for name, value in wanted.items() if name in whole):
+        return []
+    return [name for name in wanted if name not in whole and name != CONTENT]
+
+
+NO_STATE = "it keeps no state"
+
+
+def can_be_asked(command: Command[Any]) -> bool:
+    """A host can say what it would do without doing it."""
+    return command.asks_first or (command.readonly and command.gives_value)
+
+
+def question(command: Command[Any]) -> Command[Any]:
+    """The command without what it does: its probe or its check, and its value where that holds."""
+    if command.probe is not None:
+        return evolve(command, probe=evolve(command.probe, dry=True), upload=None, stdin=None)
+    if command.readonly:
+        return command
+    return evolve(command, text=":", argv=None, stdin=None, upload=None, ok_codes=frozenset({0}), detached=False)
+
+
+def _decided(what: Decided, entry: Planned) -> tuple[Planned, Any]:
+    entry = evolve(entry, digest=what.digest)
+    if what.status.ok:
+        return evolve(entry, effect=Effect.none, reason=what.reason), what.payload
+    told = what.error.what if what.error is not None else what.reason
+    return evolve(entry, reason=f"it would fail: {told}"), ABSENT
+
+
+def _merged(item: _Item, entry: Planned) -> Planned:
+    """One entry of all commands of a step."""
+    sensitive = any(each.sensitive for each in item.commands)
+    first = next((each for each in item.seen if each.effect is Effect.unknown), None)
+    if first is not None:
+        return evolve(entry, reason=first.reason)
+    changing = [each for each in item.seen if each.effect is Effect.change]
+    if not changing:
+        return evolve(entry, effect=Effect.none, reason=item.seen[-1].reason)
+    shown = None if sensitive else _joined([each.ensured for each in changing])
+    return evolve(entry, effect=Effect.change, reason=changing[0].reason, change=shown)
+
+
+def _joined(ensured: Sequence[Ensured | None]) -> Change | None:
+    parts = [change(each.before, each.after) for each in ensured if each is not None and each.before is not None]
+    if not parts:
+        return None
+    return Change(*("\n".join(text for text in texts if text) for texts in _columns(parts)))
+
+
+def _columns(parts: Sequence[Change]) -> Iterator[list[str]]:
+    for name in ("before", "after", "diff"):
+        yield [getattr(each, name) for each in parts]
+
+
+def _undo(item: _Item) -> str:
+    """Why what would be done could not be taken back; empty where nothing would be done, or it could."""
+    states: Mapping[int, State | None] = {
+        place: None if each.ensured is None else each.ensured.before for place, each in enumerate(item.seen)
+    }
+    changing = not item.seen or any(each.effect is not Effect.none for each in item.seen)
+    if not changing or not isinstance(item.what, Do):
+        return ""
+    return why_no_undo(item.what.action, states.get(0))

@@ -1,0 +1,281 @@
+"""The planning interpreter: it changes nothing, foresees what the run does, and says what it cannot know."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import kxflow as kx
+from kxflow.resources import file
+from kxflow.sinks import foreseen
+from kxflow.values.plan import compare
+from kxflow.values.state import State
+
+HERE = kx.Cluster([kx.Host("a"), kx.Host("b")], connect=kx.Local())
+
+
+def one(*steps: kx.Step[Any], **options: Any) -> kx.Pipeline:
+    """A pipeline of one task."""
+    return kx.pipeline("p", kx.module("m", kx.task("t", *steps)), policy=kx.keep_going(), **options)
+
+
+def told(plan: kx.Plan, host: str = "a") -> list[tuple[str, str]]:
+    """Effect and reason of each step on a host."""
+    return [(each.effect.value, each.reason) for each in plan if each.host == host]
+
+
+def test_a_plan_changes_nothing_and_foresees_each_step(tmp_path: Path) -> None:
+    """Would change, no change, unknown; with reasons."""
+    (tmp_path / "held").touch()
+    steps = [
+        file(tmp_path / "new", content="x\n"),
+        kx.command("held", "exit 9", check=f"test -e {tmp_path}/held"),
+        kx.command("undone", f"touch {tmp_path}/bad", check="false"),
+        kx.command("blind", f"touch {tmp_path}/bad"),
+        kx.command("odd check", "true", check="exit 7"),
+        kx.command("when", "true").when(lambda _: False),
+        kx.step(_refusing),
+    ]
+    plan = kx.plan(one(*steps), HERE)
+    assert told(plan) == [
+        ("would change", ""),
+        ("no change", "check"),
+        ("would change", "its check says that it is not done"),
+        ("unknown", "it has no check: it would run"),
+        ("unknown", "its check ended with exit status 7, neither done nor undone"),
+        ("no change", "when"),
+        ("unknown", "it would fail: not on this host"),
+    ]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["held"]
+    assert plan.tally[kx.Effect.change] == 4
+    assert [each.host for each in plan.changes] == ["a", "b", "a", "b"]
+
+
+def _refusing(ctx: kx.HostContext) -> kx.Action[Any]:
+    return kx.fail("not on this host")
+
+
+def test_later_steps_see_what_earlier_ones_would_change(tmp_path: Path) -> None:
+    """The second wish for the same file compares with the first, not with the disk."""
+    path = tmp_path / "conf"
+    path.write_text("old\n")
+    same = file(path, content="new\n", name="again")
+    back = file(path, content="old\n", name="back")
+    plan = kx.plan(one(file(path, content="new\n"), same, back), HERE.only(kx.host("a")))
+    assert [each.effect.value for each in plan] == ["would change", "no change", "would change"]
+    diffs = [each.change.diff for each in plan if each.change is not None]
+    assert diffs[0].endswith("-old\n+new")
+    assert diffs[1].endswith("-new\n+old")
+
+
+def test_a_step_whose_input_is_not_known_yet_is_not_called(tmp_path: Path) -> None:
+    """Unknown, and what it needs; with `example=` it is foreseen from that."""
+    token = kx.command("token", "true", parse=str, check=f"test -e {tmp_path}/t", value=f"cat {tmp_path}/t")
+    shown = kx.command(
+        "shown", "true", parse=str, example="e", check=f"test -e {tmp_path}/t", value=f"cat {tmp_path}/t"
+    )
+    called: list[str] = []
+
+    @kx.step(value=kx.from_here(token))
+    def use(ctx: kx.HostContext, value: str) -> kx.Action[Any]:
+        called.append(value)
+        return kx.cmd("echo", value)
+
+    @kx.step(value=kx.from_one(shown, kx.host("b")))
+    def put(ctx: kx.HostContext, value: str) -> kx.Step[Any]:
+        return file(tmp_path / "out", content=value)
+
+    pipeline = kx.pipeline("p", kx.module("m", kx.task("t", token, shown, use), kx.task("u", put)))
+    plan = kx.plan(pipeline, HERE)
+    by_step = {each.step: each for each in plan if each.host == "a"}
+    assert (by_step["use"].effect.value, by_step["use"].reason) == ("unknown", "needs p/m/t/token")
+    assert called == []
+    change = by_step["put"].change
+    assert change is not None
+    assert "+e" in change.diff.split("\n")
+    (tmp_path / "t").write_text("real")
+    assert {each.effect.value for each in kx.plan(pipeline, HERE) if each.step == "token"} == {"no change"}
+    assert called == ["real"] * 2
+
+
+def test_read_only_steps_are_run_and_their_values_used(tmp_path: Path) -> None:
+    """What changes nothing may be asked."""
+    fact = kx.command("fact", "echo 7", parse=int, readonly=True)
+
+    @kx.step(n=kx.from_here(fact))
+    def put(ctx: kx.HostContext, n: int) -> kx.Step[Any]:
+        return file(tmp_path / f"f{n}", content="x")
+
+    plan = kx.plan(one(fact, put), HERE)
+    assert told(plan) == [("no change", "read only"), ("would change", "")]
+    change = plan.entries[-1].change
+    assert change is not None
+    assert change.before == ""
+
+
+def test_unreachable_hosts_are_unknown_and_others_are_planned() -> None:
+    """One sick host hides nothing of the others."""
+    fault = kx.Fault("refused", "connection refused")
+    connector = kx.MemoryConnector(lambda *_: kx.Reply(held=True), lambda host: fault if host.name == "b" else None)
+    plan = kx.plan(one(kx.command("c", "c", check="c")), HERE, connector=connector)
+    assert [str(each) for each in plan] == ["a m/t/c: no change (check)", "b m/t/c: unknown (unreachable: refused)"]
+
+
+def test_a_state_that_cannot_be_seen_is_unknown_with_the_probes_words(tmp_path: Path) -> None:
+    """A probe that fails is no prediction."""
+    (tmp_path / "f").write_text("x")
+    plan = kx.plan(one(file(tmp_path / "f", content="x"), kx.ensure(_Blind(), {"a": "1"})), HERE)
+    assert told(plan)[1] == ("unknown", "its state cannot be seen: no way to look")
+
+
+class _Blind:
+    key = ("blind", "x")
+
+    def probe(self, wanted: State) -> str:
+        return "kx_no 'no way to look'"
+
+    def apply(self, wanted: State) -> str:
+        return "true"
+
+
+def test_plan_works_inside_a_running_loop() -> None:
+    """As in a notebook."""
+
+    async def main() -> tuple[str, str]:
+        pipeline = one(kx.command("c", "c", check="true"))
+        return repr(kx.plan(pipeline, HERE)), repr(await kx.aplan(pipeline, HERE))
+
+    inside, awaited = anyio.run(main)
+    assert inside == awaited == "Plan(p: 2 no change)"
+
+
+def test_apply_refuses_with_a_diff_when_anything_is_another(tmp_path: Path) -> None:
+    """Pipeline, cluster, state of a host: each is told, and nothing was done."""
+    path = tmp_path / "f"
+    path.write_text("one\n")
+    pipeline = one(file(path, content="two\n"))
+    plan = kx.plan(pipeline, HERE)
+    path.write_text("three\n")
+    with pytest.raises(kx.PlanMovedError, match="a m/t/file") as caught:
+        kx.apply(plan, pipeline, HERE)
+    assert "-one" in str(caught.value)
+    assert "-three" in str(caught.value)
+    assert path.read_text() == "three\n"
+    path.write_text("one\n")
+    with pytest.raises(kx.PlanMovedError, match="the pipeline is another"):
+        kx.apply(plan, one(file(path, content="two\n", name="other")), HERE)
+    with pytest.raises(kx.PlanMovedError, match="the cluster is another"):
+        kx.apply(plan, pipeline, HERE.override({"x": 1}))
+    assert kx.report_of(kx.apply(plan, pipeline, HERE.only(kx.all_hosts))).succeeded
+    assert path.read_text() == "two\n"
+
+
+def test_a_plan_is_saved_and_read_back_equal_also_with_odd_bytes(tmp_path: Path) -> None:
+    """Digest and all; a change by hand is noticed, and so is what is no plan."""
+    path = tmp_path / "f"
+    path.write_bytes(b"\xff\x00old\n")
+    plan = kx.plan(one(file(path, content="new\n")), HERE)
+    plan.save(tmp_path / "plan")
+    assert (tmp_path / "plan").stat().st_mode & 0o777 == 0o600
+    again = kx.Plan.load(tmp_path / "plan")
+    assert again == plan
+    assert again.digest == plan.digest
+    saved = (tmp_path / "plan").read_text()
+    (tmp_path / "plan").write_text(saved.replace("would change", "no change"))
+    with pytest.raises(kx.InvalidError, match="was changed after it was made"):
+        kx.Plan.load(tmp_path / "plan")
+    for wrong in (b"", b"[]", b"{}", b'{"kxflow_plan": 99}', b"\xff"):
+        (tmp_path / "plan").write_bytes(wrong)
+        with pytest.raises(kx.InvalidError, match="plan"):
+            kx.Plan.load(tmp_path / "plan")
+
+
+def test_what_cannot_be_taken_back_is_said_before(tmp_path: Path) -> None:
+    """By entry, and by the plan."""
+    (tmp_path / "big").write_bytes(b"x" * 400_000)
+    steps = [
+        kx.command("no undo", "true", check="false"),
+        kx.command("undo", "true", check="false", undo="true"),
+        file(tmp_path / "big", content="small\n"),
+        file(tmp_path / "new", content="small\n"),
+        kx.command("held", "true", check="true"),
+    ]
+    plan = kx.plan(one(*steps), HERE.only(kx.host("a")))
+    assert [each.undo for each in plan] == ["it has no undo=", "", "what was there was not kept", "", ""]
+    assert [each.step for each in plan.lasting] == ["no undo", f"file {tmp_path}/big"]
+
+
+def test_a_plan_is_shown_with_diffs_and_alike_hosts_together(tmp_path: Path) -> None:
+    """No control byte of a host reaches the screen."""
+    path = tmp_path / "f"
+    path.write_bytes(b"\x1b[2Jold\n")
+    plan = kx.plan(one(file(path, content="new\n"), kx.command("c", "c")), HERE)
+    out = io.StringIO()
+    foreseen.show(plan, out)
+    shown = out.getvalue()
+    assert f"~ m/t/file {path}: would change: a, b\n" in shown
+    assert "    -\\x1b[2Jold\n    +new\n" in shown
+    assert "? m/t/c: unknown (it has no check: it would run): a, b\n" in shown
+    assert shown.endswith("p: 2 would change, 2 unknown on 2 hosts\n")
+    assert "\x1b" not in shown
+    coloured = io.StringIO()
+    foreseen.show(plan, coloured, color=True)
+    assert "\x1b[32m    +new" in coloured.getvalue()
+    assert "<pre>" in plan._repr_html_()
+    assert "\x1b" not in plan._repr_html_()
+
+
+def test_plans_have_no_truth_value() -> None:
+    """Ask what it would change."""
+    with pytest.raises(TypeError, match=r"plan\.changes"):
+        bool(kx.plan(one(), HERE))
+
+
+STATES = st.lists(
+    st.tuples(
+        st.sampled_from(["x", "y", "z"]),
+        st.sampled_from([None, "one\n", "two\n", "three"]),
+        st.sampled_from([None, 0o600, 0o644]),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=25)
+@given(present=STATES, wanted=STATES)
+def test_plan_equals_apply(present: Any, wanted: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Law 11, on real files: what the plan predicts is what the run does, and then nothing is left to do (law 9)."""
+    root = tmp_path_factory.mktemp("law")
+    host = HERE.only(kx.host("a"))
+
+    def steps(drawn: Any) -> list[kx.Step[Any]]:
+        return [
+            file(root / name, state="absent", name=f"{i}")
+            if content is None
+            else file(root / name, content=content, mode=mode, name=f"{i}")
+            for i, (name, content, mode) in enumerate(drawn)
+        ]
+
+    assert kx.report_of(kx.run(one(*steps(present)), host)).succeeded
+    pipeline = one(*steps(wanted))
+    plan = kx.plan(pipeline, host)
+    its = kx.report_of(kx.run(pipeline, host))
+    asked: set[str] = set()
+    for each, result in zip(plan, its, strict=True):
+        if each.effect is not kx.Effect.unknown:
+            assert (each.effect is kx.Effect.change) is (result.status is kx.Status.Succeeded)
+        name = wanted[int(each.step)][0]
+        if name not in asked:  # of what earlier steps make, a plan knows what they say of it, and no more
+            assert each.change == result.change
+        asked.add(name)
+    last = {name: i for i, (name, _, _) in enumerate(wanted)}
+    final = one(*[step for i, step in enumerate(steps(wanted)) if i in last.values()])
+    assert not kx.plan(final, host).changes
+    assert compare(kx.plan(final, host), kx.plan(final, host)) == ()
