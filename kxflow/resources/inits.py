@@ -59,7 +59,7 @@ kx_enabled() {
 }
 kx_masked() { case $unit in masked*) is=yes ;; *) is=no ;; esac; }
 kx_go() {
-  kx_x=$(LC_ALL=C systemctl --no-ask-password --quiet "$1" -- "$2" 2>&1) && return
+  kx_x=$(LC_ALL=C systemctl --no-ask-password "$1" -- "$2" 2>&1) && return
   case $1 in *start | reload) LC_ALL=C systemctl --no-pager -n 20 status -- "$2" >&2 ;; esac
   kx_no "${kx_x%%
 *}"
@@ -102,7 +102,12 @@ _OPENRC: Final = (
     _SCRIPTS
     + r"""
 kx_script() { rc-service "$1" "$2"; }
-kx_levels() { for kx_x in /etc/runlevels/*/"$1"; do [ ! -h "$kx_x" ] || { kx_y=${kx_x%/*}; echo "${kx_y##*/}"; }; done; }
+kx_levels() {
+  for kx_x in /etc/runlevels/*/"$1"; do
+    kx_y=${kx_x%/*}
+    [ ! -h "$kx_x" ] || echo "${kx_y##*/}"
+  done
+}
 kx_enabled() { [ "$(kx_levels "$1")" ] && is=yes || is=no; }
 kx_enable() { rc-update -q add "$1" default >&2 || kx_no "$1 cannot be enabled"; }
 kx_disable() {
@@ -133,9 +138,16 @@ _HERE: Final[Mapping[InitName, str]] = {
     "openrc": "[ -e /run/openrc/softlevel ]",
     "sysv": "[ -d /etc/init.d ]",
 }
+
+
+def _dense(text: str) -> str:
+    return f"{dense(text).decode()}\n"
+
+
 _WORDS: Final[Mapping[InitName, str]] = {
-    name: f"{dense(text).decode()}\n"
-    for name, text in (("systemd", _SYSTEMD), ("openrc", _OPENRC), ("sysv", _SYSV))
+    "systemd": _dense(_SYSTEMD),
+    "openrc": _dense(_OPENRC),
+    "sysv": _dense(_SYSV),
 }
 
 INITS: Final = tuple(_WORDS)

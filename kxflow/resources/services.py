@@ -46,7 +46,7 @@ class Service:
         return ("service", self.name)
 
     def probe(self, wanted: State) -> str:
-        """Whether it runs and starts with the host, as far as that is wanted; nothing where there is no such service."""
+        """Whether it runs and starts with the host, as far as that is wanted; nothing where there is none."""
         name = sh(self.name)
         asked = "\n".join(_ASK[each].format(name=name, wanted=value) for each, value in wanted.items())
         return f"{words(self.init)}kx_there {name} || exit 0\n{asked}\n"

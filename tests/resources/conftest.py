@@ -45,9 +45,10 @@ class Box:
     way: tuple[str, ...]
     cluster: kx.Cluster
 
-    def sh(self, text: str, *, ok: bool = True) -> str:
+    def sh(self, text: str, *, ok: bool = True, stdin: str = "") -> str:
         """What shell text prints there."""
-        done = subprocess.run([*self.way, "sh", "-c", text], capture_output=True, text=True, check=False)
+        argv = [*self.way, "sh", "-c", text]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, input=stdin)
         assert done.returncode == 0 or not ok, done.stderr
         return done.stdout
 
