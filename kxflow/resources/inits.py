@@ -93,8 +93,21 @@ kx_go() {
     enable) kx_enable "$2" ;;
     disable) kx_disable "$2" ;;
     *mask) kx_masked ;;
-    *) kx_loud kx_script "$2" "$1" || kx_no "$2 cannot $1: exit status $?" ;;
+    *)
+      kx_loud kx_script "$2" "$1" || kx_no "$2 cannot $1: exit status $?"
+      case $1 in start) kx_soon "$2" yes ;; stop) kx_soon "$2" no ;; esac
+      ;;
   esac
+}
+# A script may end before its daemon has begun, or ended.
+kx_soon() {
+  kx_k=0
+  kx_running "$1"
+  while [ "$is" != "$2" ] && [ $kx_k -lt 50 ]; do
+    sleep 0.1 2>/dev/null || { sleep 1; kx_k=$((kx_k+9)); }
+    kx_k=$((kx_k+1))
+    kx_running "$1"
+  done
 }
 """
 

@@ -148,6 +148,15 @@ def test_a_service_that_fails_says_why(sysv: Box) -> None:
     assert ran(sysv.cluster, service("kxd", enabled=False)).status is kx.Status.Skipped
 
 
+def test_a_script_that_ends_before_its_daemon_has_begun_is_waited_for(sysv: Box) -> None:
+    """What the script starts is up a moment later."""
+    late = SCRIPT.replace("start-stop-daemon --start", "(sleep 0.3; start-stop-daemon --start").replace(
+        "-- infinity", "-- infinity) &"
+    )
+    sysv.sh("cat >/etc/init.d/kxd", stdin=late)
+    done(sysv.cluster, service("kxd", running=True))
+
+
 @pytest.mark.parametrize("step", [partial(service, running=False), partial(service, enabled=True), restart_service])
 def test_a_service_that_is_not_there_fails_and_says_so(sysv: Box, step: Callable[[str], kx.Step[Any]]) -> None:
     """Also where it is to be stopped: the name may be wrong."""
