@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 importlib.import_module("kxflow.shell")  # loaded first: later its import would replace the function of that name
@@ -35,10 +36,8 @@ from kxflow.values.errors import (
     ProblemsError,
     UnknownHostError,
 )
-from kxflow.values.event import OutputChunk, RunBegan, RunEnded, StepBegan, StepEnded, StepRetried, fold
 from kxflow.values.fault import Fault
 from kxflow.values.host import Become, Host, Local, Ssh, Via
-from kxflow.values.outcome import either, report_of
 from kxflow.values.output import Output
 from kxflow.values.plan import Effect, Plan, PlanMovedError, Planned
 from kxflow.values.report import Report
@@ -50,32 +49,56 @@ from kxflow.values.tally import Tally, Verdict
 if TYPE_CHECKING:
     from kxflow.connectors.memory import MemoryConnector
     from kxflow.edge import aplan, apply, arun, plan, rollback, run, serial, stream
-    from kxflow.interpreters.ports import Reply
+    from kxflow.flow.check import check
+    from kxflow.interpreters.ports import Connector, Journal, Reply, Sink
     from kxflow.services.record import record_run
-    from kxflow.services.store import MemoryStore, StepLog, Store
+    from kxflow.services.store import MemoryStore, StepLog, Store, TaskRecord, TaskStatus
     from kxflow.sinks.console import console
     from kxflow.sinks.memory import memory
     from kxflow.sinks.ndjson import ndjson, read_log
     from kxflow.sinks.tee import tee
+    from kxflow.values.event import Event, OutputChunk, RunBegan, RunEnded, StepBegan, StepEnded, StepRetried, fold
+    from kxflow.values.outcome import either, report_of
+    from kxflow.values.plan import Effect, Plan, PlanMovedError, Planned
 
 __version__ = "0.1.0"
 
 _LATE = {
+    "Connector": "kxflow.interpreters.ports",
+    "Effect": "kxflow.values.plan",
+    "Event": "kxflow.values.event",
+    "Journal": "kxflow.interpreters.ports",
     "MemoryConnector": "kxflow.connectors.memory",
     "MemoryStore": "kxflow.services.store",
+    "OutputChunk": "kxflow.values.event",
+    "Plan": "kxflow.values.plan",
+    "PlanMovedError": "kxflow.values.plan",
+    "Planned": "kxflow.values.plan",
     "Reply": "kxflow.interpreters.ports",
+    "RunBegan": "kxflow.values.event",
+    "RunEnded": "kxflow.values.event",
+    "Sink": "kxflow.interpreters.ports",
+    "StepBegan": "kxflow.values.event",
+    "StepEnded": "kxflow.values.event",
     "StepLog": "kxflow.services.store",
+    "StepRetried": "kxflow.values.event",
     "Store": "kxflow.services.store",
+    "TaskRecord": "kxflow.services.store",
+    "TaskStatus": "kxflow.services.store",
     "aplan": "kxflow.edge",
     "apply": "kxflow.edge",
-    "plan": "kxflow.edge",
-    "rollback": "kxflow.edge",
     "arun": "kxflow.edge",
+    "check": "kxflow.flow.check",
     "console": "kxflow.sinks.console",
+    "either": "kxflow.values.outcome",
+    "fold": "kxflow.values.event",
     "memory": "kxflow.sinks.memory",
     "ndjson": "kxflow.sinks.ndjson",
+    "plan": "kxflow.edge",
     "read_log": "kxflow.sinks.ndjson",
     "record_run": "kxflow.services.record",
+    "report_of": "kxflow.values.outcome",
+    "rollback": "kxflow.edge",
     "run": "kxflow.edge",
     "serial": "kxflow.edge",
     "stream": "kxflow.edge",
@@ -86,7 +109,7 @@ _LATE = {
 def __getattr__(name: str) -> Any:
     """Load what costs time to import when it is first used."""
     if name not in _LATE:
-        raise AttributeError(f"module 'kxflow' has no attribute {name!r}")
+        raise AttributeError(f"module 'kxflow' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     found = getattr(importlib.import_module(_LATE[name]), name)
     globals()[name] = found
     return found
@@ -101,13 +124,16 @@ __all__ = [
     "Become",
     "Cluster",
     "CompositionError",
+    "Connector",
     "Effect",
     "Ensured",
+    "Event",
     "Fault",
     "Host",
     "HostContext",
     "InvalidError",
     "InventoryError",
+    "Journal",
     "KxflowError",
     "Local",
     "MemoryConnector",
@@ -129,6 +155,7 @@ __all__ = [
     "RunBegan",
     "RunEnded",
     "Secret",
+    "Sink",
     "Ssh",
     "Status",
     "Step",
@@ -140,6 +167,8 @@ __all__ = [
     "Store",
     "Tally",
     "Task",
+    "TaskRecord",
+    "TaskStatus",
     "UnknownHostError",
     "Verdict",
     "Via",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 from attrs import evolve
@@ -29,6 +31,7 @@ LOST: Final = 4
 UNRECORDED: Final = 5
 SIGNALLED: Final = 128
 
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _SEVERITY: Final = (LOST, FAILED, UNREACHABLE)
 _CODES: Final = {
     kx.Status.Lost: LOST,
@@ -74,34 +77,80 @@ class _Refused(click.ClickException):
 class _Commands(click.Group):
     """Commands that give exit codes; expected trouble is told in words, never as a traceback."""
 
-    def invoke(self, ctx: click.Context) -> None:
-        ctx.exit(self._code(ctx))
+    def main(self, *args: Any, **options: Any) -> NoReturn:
+        options["standalone_mode"] = False
+        sys.exit(_status_of(lambda: super(_Commands, self).main(*args, **options)))
 
-    def _code(self, ctx: click.Context) -> int:
-        try:
-            return int(super().invoke(ctx) or OK)
-        except BrokenPipeError:  # `| head` has seen enough
-            return OK
-        except KeyboardInterrupt:
-            return SIGNALLED + signal.SIGINT
-        except ProblemsError as error:
-            listed = "".join(f"\n  {each}" for each in error.problems)
-            raise _Refused(f"{count(len(error.problems), 'problem')}:{listed}") from None
-        except KxflowError as error:
-            raise _Refused(str(error)) from None
-        finally:
-            Out(sys.stdout).flush()  # what nobody reads any more goes nowhere, also at the interpreter's end
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        with _well_when_unread():  # --help and --version write from here
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _well_when_unread():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _well_when_unread() -> Iterator[None]:
+    """`| head` has seen enough: click would exit with 1."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise click.exceptions.Exit(OK) from error
+
+
+def _status_of(command: Callable[[], Any]) -> int:
+    """The exit status of a command; what nobody reads any more goes nowhere, also at the interpreter's end."""
+    try:
+        code = int(command() or OK)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        code = _refusal(error)
+    except ProblemsError as error:
+        listed = "".join(f"\n  {each}" for each in error.problems)
+        code = _refusal(_Refused(f"{count(len(error.problems), 'problem')}:{listed}"))
+    except KxflowError as error:
+        code = _refusal(_Refused(str(error)))
+    except (click.Abort, KeyboardInterrupt):
+        code = SIGNALLED + signal.SIGINT
+    except BrokenPipeError:
+        code = OK
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        code = _refusal(_Refused(f"the output cannot be written: {error.strerror}"))
+    for each in (sys.stdout, sys.stderr):
+        Out(each).flush()
+    return code
+
+
+def _refusal(error: click.ClickException) -> int:
+    with contextlib.suppress(OSError):  # nobody reads it
+        error.show()
+    return error.exit_code
+
+
+def _on_signal(name: str, final: bool) -> None:
+    """What a signal does, told to who sent it."""
+    from kxflow.edge import GRACE
+
+    calm = f"no further step begins; those in flight may end, for up to {GRACE:.0f} s; once more ends them now"
+    out = Out(sys.stderr)
+    out.write(f"kxflow: {name}: {'steps in flight are ended' if final else calm}\n")
+    out.flush()
 
 
 def _taken(cluster: kx.Cluster, text: str) -> Selector:
     """The selector of a text; it takes hosts."""
     found = kx.selector(text)
     if not found(cluster):
-        names = ", ".join(cluster.names[:5]) + (", …" if len(cluster) > 5 else "")
-        raise _Refused(
-            f"{text!r} matches no host; roles: {', '.join(cluster.roles) or 'none'}; hosts: {names or 'none'}"
-        )
+        roles = ", ".join(cluster.roles) or "none"
+        raise _Refused(f"{text!r} matches no host; roles: {roles}; hosts: {_few(cluster.names)}")
     return found
+
+
+def _few(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "") or "none"
 
 
 def _settings(_: click.Context, __: click.Parameter, pairs: Iterable[str]) -> dict[str, Any]:
@@ -112,7 +161,7 @@ def _settings(_: click.Context, __: click.Parameter, pairs: Iterable[str]) -> di
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key.strip():
-            raise click.BadParameter(f"{pair!r} is not k=v")
+            raise click.BadParameter(f"{pair!r} is not k=v: write, for example, --set port=8080")
         try:
             read = tomllib.loads(f"v = {text}")
         except tomllib.TOMLDecodeError:
@@ -213,12 +262,24 @@ def run(
         concurrency=concurrency,
         fuse=not no_fuse,
         output=output,
+        on_signal=_on_signal,
     )
     return exit_code(kx.report_of(outcome))
 
 
+class _Exec(click.Command):
+    """Says what to do about an option that is meant for the command on the hosts."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise click.UsageError(f"{error.format_message()} Options of COMMAND stand after --.", ctx) from None
+
+
 @cli.command(
     "exec",
+    cls=_Exec,
     epilog=_examples(
         "kxflow exec all -i hosts.toml -- uptime",
         "kxflow exec 'role:web & ~web3' -i hosts.toml --become -- systemctl restart app",
@@ -241,13 +302,15 @@ def exec_(
     """
     from kxflow.sinks.lines import Lines
 
+    if not any(word.strip() for word in words):
+        raise click.UsageError("COMMAND is empty: write it after --")
     cluster = kx.Cluster.load(inventory)
     step = kx.command("run", words[0] if len(words) == 1 else list(words))
     step = step.become() if become else step
     step = step if timeout is None else step.timeout(timeout)
     task = kx.task("exec", step, on=_taken(cluster, selector), policy=kx.keep_going())
     made = kx.pipeline("exec", kx.module("exec", task))
-    outcome = kx.run(made, cluster, sinks=[Lines()], concurrency=concurrency, output=True)
+    outcome = kx.run(made, cluster, sinks=[Lines()], concurrency=concurrency, output=True, on_signal=_on_signal)
     return exit_code(kx.report_of(outcome))
 
 
@@ -298,12 +361,16 @@ def check(target: str, inventory: str | None) -> int:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, one for each result.")
 def show(log: str, hosts: Sequence[str], statuses: Sequence[str], run_id: str | None, as_json: bool) -> int:
     """Show a run from its log: what went wrong, and how long each step took."""
+    from kxflow.journal.errors import LogError
     from kxflow.sinks import tables
 
     try:
         report = kx.read_log(log, run=run_id).report()
     except OSError as error:
-        raise _Refused(f"{log}: {error.strerror}") from None
+        raise _Refused(f"{log}: {error.strerror}: name a log that `kxflow run --log` wrote") from None
+    except LogError as error:
+        raise _Refused(str(error if error.remedy else evolve(error, remedy="name a log as kxflow wrote it"))) from None
+    _check_hosts(hosts, report)
     chosen = tuple(
         each
         for each in report.results
@@ -316,6 +383,13 @@ def show(log: str, hosts: Sequence[str], statuses: Sequence[str], run_id: str | 
     else:
         tables.show(report, sys.stdout, results=chosen if hosts or statuses else None)
     return OK
+
+
+def _check_hosts(patterns: Iterable[str], report: kx.Report) -> None:
+    names = tuple(report.by_host())
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise _Refused(f"--host {pattern!r} matches no host of this run; hosts: {_few(names)}")
 
 
 @cli.command(
@@ -334,7 +408,13 @@ def demo(hosts: int, log: str | None, keep: bool) -> int:
     """
     from kxflow.testing.demo import rehearse
 
-    return exit_code(rehearse(hosts, log, keep=keep, say=click.echo))
+    out = Out(sys.stdout)
+
+    def say(text: str) -> None:
+        out.write(f"{text}\n")
+        out.flush()
+
+    return exit_code(rehearse(hosts, log, keep=keep, say=say, on_signal=_on_signal))
 
 
 def main() -> None:

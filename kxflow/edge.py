@@ -68,6 +68,8 @@ class RunOptions(TypedDict, total=False):
         connector: How hosts are reached; by SSH, locally or via a command, as the cluster says, where not given.
         run_id: Id of the run; a new one where not given.
         clock: Time; the machine's where not given.
+        on_signal: Of `run` only: called with the name of a signal that stops the run, and whether it ends steps in
+            flight, too. In the event loop, so it must be quick; it must not raise.
     """
 
     sinks: Sequence[Sink | Journal]
@@ -79,6 +81,7 @@ class RunOptions(TypedDict, total=False):
     connector: Connector | None
     run_id: str | None
     clock: Clock | None
+    on_signal: Callable[[str, bool], object] | None
 
 
 def new_run_id() -> str:
@@ -136,6 +139,11 @@ def stream(pipeline: Pipeline, cluster: Cluster, **options: Unpack[RunOptions]) 
     Use it as `async with stream(p, c) as events: async for event in events: …`. Folding what it yields with `fold`
     gives the report of `run`. Where nobody reads, hosts wait: memory stays bounded.
 
+    Args:
+        pipeline: What to do.
+        cluster: On which hosts.
+        options: See `kxflow.edge.RunOptions`.
+
     Raises:
         CompositionError: The pipeline does not fit together, or not to this cluster; no host is touched.
         InvalidError: An option that cannot be.
@@ -145,6 +153,11 @@ def stream(pipeline: Pipeline, cluster: Cluster, **options: Unpack[RunOptions]) 
 
 async def arun(pipeline: Pipeline, cluster: Cluster, **options: Unpack[RunOptions]) -> Outcome:
     """Run a pipeline to its report; as `run`, to be awaited.
+
+    Args:
+        pipeline: What to do.
+        cluster: On which hosts.
+        options: See `kxflow.edge.RunOptions`.
 
     Raises:
         CompositionError: The pipeline does not fit together, or not to this cluster; no host is touched.
@@ -161,15 +174,29 @@ def run(pipeline: Pipeline, cluster: Cluster, **options: Unpack[RunOptions]) -> 
     In the main thread, SIGINT, SIGTERM and SIGHUP (where nobody else handles them) let steps in flight end, for up to
     ten seconds, and a second one ends them at once; the report says so.
 
+    Args:
+        pipeline: What to do.
+        cluster: On which hosts.
+        options: See `kxflow.edge.RunOptions`.
+
     Raises:
         CompositionError: The pipeline does not fit together, or not to this cluster; no host is touched.
         InvalidError: An option that cannot be, or a journal's file that is none.
     """
     plan = _prepare(pipeline, cluster, options)
+    told = options.get("on_signal") or _not_told
     if _inside_a_loop():
-        return _run_aside(plan)
-    watched = _free_signals() if threading.current_thread() is threading.main_thread() else ()
-    return anyio.run(_run_watched, plan, watched)
+        return _run_aside(plan, told)
+    watched = _free_signals() if threading.current_thread() is threading.main_thread() else {}
+    try:
+        return anyio.run(_run_watched, plan, tuple(watched), told)
+    finally:
+        for each, handler in watched.items():  # the event loop leaves its own idea of them
+            signal.signal(each, handler)
+
+
+def _not_told(name: str, final: bool) -> None:
+    """Who wants to know that a signal came."""
 
 
 def _inside_a_loop() -> bool:
@@ -185,8 +212,9 @@ def _inside_a_loop() -> bool:
     return True
 
 
-def _run_aside(plan: RunPlan) -> Outcome:
+def _run_aside(plan: RunPlan, told: Callable[[str, bool], object]) -> Outcome:
     """In a loop of its own, in a thread; an interrupt of the waiting thread stops the run, which still reports."""
+    interrupted = False
     with anyio.from_thread.start_blocking_portal() as portal:
         kept = Kept()
         conduct = portal.call(Conduct, plan, kept.take)
@@ -196,18 +224,22 @@ def _run_aside(plan: RunPlan) -> Outcome:
                 future.result()
             except KeyboardInterrupt:
                 portal.call(conduct.engine.interrupt, "SIGINT")
+                told("SIGINT", interrupted)
+                interrupted = True
             else:
                 return kept.outcome
 
 
-def _free_signals() -> tuple[signal.Signals, ...]:
-    """Signals that nobody handles yet."""
+def _free_signals() -> dict[signal.Signals, Any]:
+    """Signals that nobody handles yet, with the handlers that they have."""
     wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     free = (signal.SIG_DFL, signal.default_int_handler)
-    return tuple(each for each in wanted if signal.getsignal(each) in free)
+    return {each: its for each in wanted if (its := signal.getsignal(each)) in free}
 
 
-async def _run_watched(plan: RunPlan, watched: tuple[signal.Signals, ...]) -> Outcome:
+async def _run_watched(
+    plan: RunPlan, watched: tuple[signal.Signals, ...], told: Callable[[str, bool], object]
+) -> Outcome:
     kept = Kept()
     conduct = Conduct(plan, kept.take)
     if not watched:
@@ -215,7 +247,7 @@ async def _run_watched(plan: RunPlan, watched: tuple[signal.Signals, ...]) -> Ou
         return kept.outcome
     refused: list[InvalidError] = []
     async with anyio.create_task_group() as tasks:
-        await tasks.start(_watch, conduct.engine, watched)
+        await tasks.start(_watch, conduct.engine, watched, told)
         try:
             await conduct()
         except InvalidError as error:  # a journal's file: the caller's mistake, so it comes as it is, in no group
@@ -227,16 +259,22 @@ async def _run_watched(plan: RunPlan, watched: tuple[signal.Signals, ...]) -> Ou
 
 
 async def _watch(
-    engine: Engine, watched: tuple[signal.Signals, ...], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+    engine: Engine,
+    watched: tuple[signal.Signals, ...],
+    told: Callable[[str, bool], object],
+    *,
+    task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """The first signal lets steps in flight end, for a while; the second ends them."""
     with anyio.open_signal_receiver(*watched) as received:
         task_status.started()
         name = (await anext(received)).name
         engine.interrupt(name)
+        told(name, False)
         with anyio.move_on_after(GRACE):
-            await anext(received)
+            name = (await anext(received)).name
         engine.abort(name)
+        told(name, True)
         async for again in received:
             engine.abort(again.name)
 
@@ -329,6 +367,12 @@ def serial(
     """Run a pipeline by the serial interpreter: one host and one step at a time, each as a program of its own.
 
     Slow and plain; it is what the laws compare `run` with.
+
+    Args:
+        pipeline: What to do.
+        cluster: On which hosts.
+        connector: How hosts are reached; as the cluster says, where not given.
+        run_id: Id of the run; a new one where not given.
 
     Raises:
         CompositionError: The pipeline does not fit together, or not to this cluster; no host is touched.

@@ -19,6 +19,7 @@ from kxflow.values.action import (
     Value,
     Word,
     clean_text,
+    encoded,
     ok_code_set,
 )
 from kxflow.values.errors import InvalidError
@@ -77,11 +78,18 @@ def test(text: str, undone: Iterable[int] = (1,)) -> Check:  # noqa: PT028 -- no
     >>> test("grep -q kx /etc/motd", undone=(1, 2)).undone == {1, 2}
     True
 
+    Args:
+        text: Shell text; exit status 0 means done.
+        undone: Exit statuses that mean not done.
+
     Raises:
         InvalidError: 0 or something outside 1 to 255 among `undone`.
     """
     codes: frozenset[int] = frozenset(undone)
     return Check(text, codes)
+
+
+vars(test)["__test__"] = False  # pytest takes an imported function of this name for a test
 
 
 def positive_seconds(seconds: float | None, where: str = "timeout") -> float | None:
@@ -110,7 +118,7 @@ def _text(value: Any, where: str) -> str:
 
 def _stdin(value: str | bytes | Secret | None) -> bytes | Secret | None:
     if isinstance(value, str):
-        value = value.encode("utf-8", "surrogateescape")
+        value = encoded(value, "stdin")
     if value is not None and len(value.raw if isinstance(value, Secret) else value) > STDIN_LIMIT:
         raise InvalidError(f"stdin is over {STDIN_LIMIT} bytes", "bring large content to the host as a file")
     return value
@@ -199,7 +207,11 @@ def shell(text: str, *, parse: Callable[[str], Any] | None = None, **options: Un
 
 
 def on_controller(function: Callable[[], Awaitable[T]] | Callable[[], T]) -> Action[T]:
-    """Call a function here, not on the host; in a thread, where it is not async. What it returns is the value."""
+    """Call a function here, not on the host; in a thread, where it is not async. What it returns is the value.
+
+    Raises:
+        InvalidError: It is no function.
+    """
     if not callable(function):
         raise InvalidError(f"on_controller({function!r})", "give a function without arguments")
     return OnController(function)

@@ -70,12 +70,28 @@ def from_here(step: Step[T], *, in_task: str | None = None) -> T:
     """The value that `step` produced on the same host, earlier in the task or in an earlier one.
 
     Typed as the value itself, so that a checker compares it with the parameter that takes it.
+
+    Args:
+        step: An earlier step.
+        in_task: `module/task` of the step, where it stands in several places.
+
+    Raises:
+        InvalidError: It is no step, or `in_task` no path.
     """
     return cast(T, _input(step, Reach.here, in_task=in_task))
 
 
 def from_one(step: Step[T], sel: Selector | None = None, *, in_task: str | None = None) -> T:
-    """The value that `step` produced on the one host of its task, or on the one that `sel` takes of them."""
+    """The value that `step` produced on the one host of its task, or on the one that `sel` takes of them.
+
+    Args:
+        step: A step of an earlier task.
+        sel: Takes one of its hosts.
+        in_task: `module/task` of the step, where it stands in several places.
+
+    Raises:
+        InvalidError: It is no step, or `in_task` no path.
+    """
     return cast(T, _input(step, Reach.one, selector=sel, in_task=in_task))
 
 
@@ -90,7 +106,7 @@ def from_all(
         in_task: `module/task` of the step, where it stands in several places.
 
     Raises:
-        InvalidError: `missing` is neither.
+        InvalidError: It is no step, `missing` is neither of the two, or `in_task` no path.
     """
     if missing not in ("error", "omit"):
         raise InvalidError(f"missing={missing!r}", 'write "error" or "omit"')

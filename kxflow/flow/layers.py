@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
@@ -168,16 +167,31 @@ class Pipeline:
         return f"Pipeline({self.name!r}: {', '.join(each.name for each in self.modules) or 'no modules'})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<li><b>{html.escape(each.name)}</b><ul>{''.join(map(_task_html, each.tasks))}</ul></li>"
-            for each in self.modules
-        )
-        return f"<p><b>pipeline {html.escape(self.name)}</b></p><ul>{rows}</ul>"
+        from kxflow.values.markup import tree
+
+        modules = [(each.name + _waves(each.waves), _with_hooks(each)) for each in self.modules]
+        before = [("@before", self.before)] if self.before else []
+        after = [("@after", self.after)] if self.after else []
+        branches = ((name, map(_told, tasks)) for name, tasks in (*before, *modules, *after))
+        return tree(f"pipeline {self.name}", branches)
 
 
-def _task_html(task: Task) -> str:
-    names = ", ".join(each.name for each in task.steps)
-    return f"<li>{html.escape(task.name)} on {html.escape(str(task.hosts))}: {html.escape(names)}</li>"
+def _with_hooks(its: Module) -> tuple[Task, ...]:
+    """Tasks of a module in their order, those of hooks under the names that paths give them."""
+    before = (evolve(each, name=f"@before/{each.name}") for each in its.before)
+    after = (evolve(each, name=f"@after/{each.name}") for each in its.after)
+    return (*before, *its.tasks, *after)
+
+
+def _told(task: Task) -> str:
+    return f"{task.name} on {task.hosts}{_waves(task.waves)}: {', '.join(each.name for each in task.steps)}"
+
+
+def _waves(waves: Waves | None) -> str:
+    if waves is None:
+        return ""
+    sizes = (f"{size:g}{'%' if share else ''}" for size, share in zip(waves.sizes, waves.shares, strict=True))
+    return f" in waves ({', '.join(sizes)})"
 
 
 def _part(its: Module, names: Iterable[str], found: set[str]) -> Module | None:
@@ -207,7 +221,16 @@ def task(
     waves: Waves | None = None,
     allow_empty: bool = False,
 ) -> Task:
-    """Steps in order, on each selected host; hosts side by side up to `concurrency`.
+    """Steps in order, on each selected host; hosts side by side.
+
+    Args:
+        name: Unique in its module.
+        parts: Steps, and what `steps` gave.
+        on: Which hosts: `role("web")`, `host("web1")`, and these combined.
+        concurrency: Most hosts at a time; the run's bound where not given.
+        policy: When to stop, by the hosts of this task; the pipeline's where not given.
+        waves: Roll-out: `waves(1, "25%", "100%")`; all at once where not given.
+        allow_empty: The selector may match no host.
 
     Raises:
         InvalidError: A name that cannot be, something that is no step, a selector or bound that is none.
@@ -234,6 +257,14 @@ def module(
 ) -> Module:
     """Tasks in order.
 
+    Args:
+        name: Unique in its pipeline.
+        tasks: In order.
+        when: Whether it runs at all: a truth value, or a pure function of the cluster.
+        waves: Roll-out of all its tasks together.
+        before: Tasks to do first; where they fail, the others do not run.
+        after: Tasks that are done whenever `before` began, like `finally`.
+
     Raises:
         InvalidError: A name that cannot be, or something that is no task.
     """
@@ -253,6 +284,15 @@ def pipeline(
     on_failure: Rollback | None = None,
 ) -> Pipeline:
     """Modules in order.
+
+    Args:
+        name: First part of every path.
+        modules: In order.
+        before: Tasks to do first; where they fail, no module runs.
+        after: Tasks that are done whenever `before` began, like `finally`.
+        policy: Of its tasks that have none of their own; `fail_fast()` where not given.
+        guard: Sees the whole run; no task's own policy overrides it.
+        on_failure: What is taken back when the run fails: `rollback("host")`; nothing where not given.
 
     Raises:
         InvalidError: A name that cannot be, something that is no module, or no policy.

@@ -131,7 +131,7 @@ def max_failures(most: int | str, *, cancel: bool = False) -> Policy:
 
 
 def quorum(selector: Selector, least: int) -> Policy:
-    """Go on while at least `least` hosts of a selection have no fault.
+    """Go on while at least `least` hosts of those that `selector` takes have no fault.
 
     Raises:
         InvalidError: `least` is no whole number >= 0.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, cast, overload
 
 from attrs import evolve, field, frozen
 from frozendict import frozendict
@@ -16,10 +16,12 @@ from kxflow.values.action import Action, Command, map_commands, no_truth
 from kxflow.values.context import HostContext
 from kxflow.values.errors import InvalidError
 from kxflow.values.host import Become, Method
-from kxflow.values.outcome import FutureStep
 from kxflow.values.output import Output
 from kxflow.values.result import StepResult
 from kxflow.values.secret import Secret
+
+if TYPE_CHECKING:
+    from kxflow.values.outcome import FutureStep  # the containers load when a step is first called
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -267,6 +269,12 @@ def steps(*parts: Step[Any] | Steps) -> Steps:
     """Splice several steps in where one can stand.
 
     `steps(a, steps(b, c))` equals `steps(a, b, c)`; `steps()` adds nothing.
+
+    Args:
+        parts: Steps, and what `steps` gave.
+
+    Raises:
+        InvalidError: Something in it is no step.
     """
     return Steps(flatten(parts))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, TypeAlias
 
 from attrs import frozen
+from frozendict import frozendict
 
 from kxflow.flow.inputs import Input, Origin, Reach
 from kxflow.flow.layout import Layout, Slot, TaskPlan
@@ -132,5 +133,5 @@ class Wiring:
             on = absent[0] if absent else "no host"
             return Missing(f"{found.path} gave no value on {on}")
         if wanted.reach is Reach.every:
-            return {name: there[name] for name in names if name in there}
+            return frozendict({name: there[name] for name in names if name in there})
         return there[names[0]]

@@ -19,13 +19,16 @@ from kxflow.values.action import DEFAULT_TIMEOUT
 from kxflow.values.output import Output
 
 START_LIMIT: Final = 30.0
-DEATH_LIMIT: Final = 6.0
+DEATH_LIMIT: Final = 8.0
 OUTPUT_LIMIT: Final = 1 << 30
 DRAIN_LIMIT: Final = 2.0
+DRAIN_ROUNDS: Final = 15
 ESCALATION_LIMIT: Final = 20.0
+BUSY_PAUSE: Final = 0.5
+_BLOCK: Final = 1 << 18
 
 Handler: TypeAlias = Callable[[frames.Event], Awaitable[None]]
-Why: TypeAlias = Literal["cancel", "timed_out", "output_limit"]
+Why: TypeAlias = Literal["cancel", "timed_out", "become_timeout", "output_limit"]
 
 
 @frozen(kw_only=True)
@@ -38,6 +41,7 @@ class Over:
         why: Why we asked for that; None where the host did so by itself, or the program was cut.
         began: A first frame came: something ran.
         exit: How the process ended, where that is known.
+        whole: Both streams were read to their end, and the connection was not cut: nothing more was to come.
         index: The op in progress when it was cut or killed.
         stdout, stderr: What that op wrote so far.
     """
@@ -47,6 +51,7 @@ class Over:
     why: Why | None = None
     began: bool = False
     exit: Exit | None = None
+    whole: bool = False
     index: int | None = None
     stdout: Output = Output()
     stderr: Output = Output()
@@ -86,7 +91,10 @@ class Conversation:
         self._killed: frames.Killed | None = None
         self._why: Why | None = None
         self._told_stop = False
+        self._escalating = False
         self._gone = False
+        self._busy = 0
+        self._fed = 0
 
     def wake(self) -> None:
         """Look at the brake and the deadline again."""
@@ -126,14 +134,24 @@ class Conversation:
             why=self._why,
             began=self._up,
             exit=ended,
+            whole=not self._open and self._link.alive,
             index=index,
             stdout=out,
             stderr=err,
         )
 
+    async def _send(self, process: Process) -> None:
+        """The program, block by block: as long as the host takes it, it has time to answer."""
+        body = self._program.body
+        for start in range(0, len(body), _BLOCK):
+            if not self._up:
+                self._deadline = anyio.current_time() + START_LIMIT
+                self.wake()
+            await self._tell(process, body[start : start + _BLOCK])
+
     async def _say(self, process: Process) -> None:
         """The program, and the file that comes behind it; one that is broken off is cut, so that it is not taken."""
-        await self._tell(process, self._program.body)
+        await self._send(process)
         if self._behind is None:
             return
         whole = False
@@ -160,11 +178,14 @@ class Conversation:
     ) -> None:
         while data := await read():
             self._seen += len(data)
+            self._fed += len(data)
             if self._seen > OUTPUT_LIMIT:
                 self.wake()
+            self._busy += 1
             async with self._order:
                 for event in feed(data):
                     await self._take(event)
+            self._busy -= 1
         self._open -= 1
         if not self._open:
             self.wake()
@@ -172,7 +193,10 @@ class Conversation:
     async def _mind(self, process: Process) -> None:
         """A program that ended and did not say so was ended by others; what it wrote may still be on its way."""
         await process.wait()
-        await anyio.sleep(DRAIN_LIMIT)
+        fed, rounds = -1, DRAIN_ROUNDS
+        while self._busy or (rounds > 0 and self._fed != fed):
+            fed, rounds = self._fed, rounds - 1
+            await anyio.sleep(DRAIN_LIMIT)
         self._gone = True
         self.wake()
 
@@ -183,17 +207,20 @@ class Conversation:
                 self._deadline = inf
                 self.wake()
             case frames.Escalating():
+                self._escalating = True
                 if self._why is None:
                     self._deadline = anyio.current_time() + ESCALATION_LIMIT
                     self.wake()
             case frames.Began(index):
                 self._seen = 0
+                self._escalating = False
                 if self._why is None:
                     self._deadline = anyio.current_time() + (
                         self._program.ops[index].command.timeout or DEFAULT_TIMEOUT
                     )
                     self.wake()
             case frames.Ended():
+                self._escalating = False
                 if self._why is None:
                     self._deadline = inf
             case frames.Killed():
@@ -218,6 +245,9 @@ class Conversation:
             self._signal = anyio.Event()
             if self._finished:
                 return
+            if scope.cancelled_caught and self._busy:
+                self._deadline = anyio.current_time() + BUSY_PAUSE  # an event waits: who takes it is late, not the host
+                continue
             if scope.cancelled_caught and (self._why is not None or not self._up):
                 return  # no answer, not even to a kill: given up, the end stays unknown
             await self._obey(process, late=scope.cancelled_caught)
@@ -238,7 +268,7 @@ class Conversation:
         if self._brake.cancelled:
             return "cancel"
         if late:
-            return "timed_out"
+            return "become_timeout" if self._escalating else "timed_out"
         return "output_limit" if self._seen > OUTPUT_LIMIT else None
 
     async def _order_host(self, process: Process, line: bytes) -> None:

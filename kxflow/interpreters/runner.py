@@ -25,12 +25,14 @@ from kxflow.values.result import Performed, Status
 
 
 def wire_commands(action: Action[Any]) -> tuple[Command[Any], ...] | None:
-    """The commands of an action that is nothing but commands; None for all others."""
+    """The commands of an action that the host can do without an answer in between; None for all others."""
     match action:
         case Command():
             return (action,)
-        case Both(parts) if all(isinstance(part, Command) for part in parts):
-            return tuple(part for part in parts if isinstance(part, Command))
+        case Both(parts):
+            commands = tuple(part for part in parts if isinstance(part, Command))
+            asks = any(part.gives_value for part in commands[:-1])  # only here it can be told whether that went well
+            return None if asks or len(commands) < len(parts) else commands
         case _:
             return None
 

@@ -24,6 +24,8 @@ _REMEDIES: Final = {
     "become_missing": "install it on the host, or choose another method=",
     "become_tty": "the host wants a terminal for it: take requiretty away",
     "become_timeout": "the host asks for something that nobody answers",
+    "timed_out": "raise timeout=",
+    "output_limit": "send the output to a file on the host",
     "cwd": "create the folder in an earlier step",
     "probe_failed": "what it says on stderr tells why",
     "verify_failed": "look at what the step did; `verify=False` takes its word for it",
@@ -215,7 +217,7 @@ def _end_without_frame(over: Over, where: str) -> tuple[Status, Fault]:
     if over.why is not None:
         told = "it was to be ended, and the host did not answer: its end is unknown"
         return Status.Lost, Fault(over.why, told, where, "look at the host before you run it again")
-    if not over.began and over.exit is not None and over.exit.received:
+    if not over.began and over.whole and over.exit is not None and over.exit.received:
         told = f"the login shell ended with {over.exit.code} before it ran anything"
         return Status.Unreachable, Fault("no_exec", told, where, "the account must be able to run sh")
     code = "connection" if over.began or over.exit is not None else "shell_start"
@@ -227,6 +229,7 @@ def _killed(why: str, killed: frames.Killed, where: str) -> tuple[Status, Fault]
     told = {
         "timed_out": "its time was up and it was ended",
         "cancel": "it was ended by us",
+        "become_timeout": "acting as another user took too long and was ended",
         "output_limit": "it wrote more than 1 GiB and was ended",
     }.get(why, "the connection was lost and the host ended it")
     code = "cancelled" if why == "cancel" else why
@@ -236,7 +239,7 @@ def _killed(why: str, killed: frames.Killed, where: str) -> tuple[Status, Fault]
         return Status.Cancelled, Fault(code, told, where)
     if why == "connection":
         return Status.Lost, Fault(code, told, where)
-    remedy = "raise timeout=" if why == "timed_out" else "send the output to a file on the host"
+    remedy = _REMEDIES.get(why, "")
     return Status.Failed, Fault(code, told, where, remedy)
 
 

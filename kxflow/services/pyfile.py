@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import traceback
@@ -10,7 +11,7 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeGuard, TypeVar
 
 from attrs import frozen
 
@@ -23,6 +24,7 @@ T = TypeVar("T")
 CLUSTERS: Final = ("cluster", "fleet", "inventory")
 _MODULE: Final = "__kxflow_file__"
 _OURS: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120 -- as tracebacks name it
+_NOT_THEIRS: Final = (_OURS, "<frozen importlib", "<attrs generated")
 
 
 @frozen
@@ -55,11 +57,14 @@ class Source:
 
         Raises:
             InventoryError: Everything that is wrong with the inventory.
+            UnusableFileError: The file has several clusters that could be meant.
         """
         if inventory is not None:
             return Cluster.load(inventory, overrides=overrides)
-        found = [each for name in CLUSTERS if isinstance(each := getattr(self.module, name, None), Cluster)]
-        return found[0].override(overrides or {}) if len(found) == 1 else None
+        there = {name: each for name in CLUSTERS if isinstance(each := getattr(self.module, name, None), Cluster)}
+        if len({id(each) for each in there.values()}) > 1:
+            raise UnusableFileError(str(self.path), f"which cluster, {' or '.join(there)}? Name an inventory with -i")
+        return next(iter(there.values())).override(overrides or {}) if there else None
 
 
 def load(target: str) -> Source:
@@ -88,7 +93,9 @@ def _split(target: str) -> tuple[Path, str]:
 
 def _run(path: Path) -> ModuleType:
     if not path.is_file():
-        raise UnusableFileError(str(path), "there is no such file")
+        raise UnusableFileError(
+            str(path), "this is no file: name a Python file" if path.exists() else "there is no such file"
+        )
     loader = SourceFileLoader(_MODULE, os.path.abspath(path))  # noqa: PTH100 -- links stay: neighbours are beside the link
     spec = spec_from_loader(_MODULE, loader)
     assert spec is not None  # noqa: S101 -- a loader was given
@@ -102,18 +109,37 @@ def _run(path: Path) -> ModuleType:
 def _find(path: Path, module: ModuleType, name: str) -> Pipeline:
     there = {key: each for key, each in vars(module).items() if isinstance(each, Pipeline)}
     listed = f"its pipelines: {', '.join(there) or 'none'}"
-    if not name:
-        if len({id(each) for each in there.values()}) != 1:
-            raise UnusableFileError(str(path), f"which pipeline? Write {path}:NAME; {listed}")
-        return next(iter(there.values()))
+    if name:
+        return _named(path, module, name, listed)
+    if not there:
+        raise UnusableFileError(str(path), 'it has no pipeline: give one a name, as in deploy = pipeline("deploy", …)')
+    if len({id(each) for each in there.values()}) > 1:
+        raise UnusableFileError(str(path), f"which pipeline? Write {path}:NAME; {listed}")
+    return next(iter(there.values()))
+
+
+def _named(path: Path, module: ModuleType, name: str, listed: str) -> Pipeline:
     found = getattr(module, name, None)
-    if callable(found) and not isinstance(found, type):
-        found = _theirs(path, found)
-    if not isinstance(found, Pipeline):
-        raise UnusableFileError(
-            str(path), f"{name!r} is no pipeline, and no function without arguments that gives one; {listed}"
-        )
-    return found
+    if isinstance(found, Pipeline):
+        return found
+    if not _needs_nothing(found):
+        what = f"{name!r} is no pipeline, and no function without arguments that gives one; {listed}"
+        raise UnusableFileError(str(path), what)
+    made = _theirs(path, found)
+    if not isinstance(made, Pipeline):
+        raise UnusableFileError(str(path), f"{name}() gave a {type(made).__name__}, and no pipeline; {listed}")
+    return made
+
+
+def _needs_nothing(found: Any) -> TypeGuard[Callable[[], Any]]:
+    """It can be called, and without arguments."""
+    if not callable(found) or isinstance(found, type):
+        return False
+    try:
+        inspect.signature(found).bind()
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _theirs(path: Path, call: Callable[[], T]) -> T:
@@ -123,19 +149,15 @@ def _theirs(path: Path, call: Callable[[], T]) -> T:
     except (Exception, SystemExit) as error:  # noqa: BLE001 -- theirs: whatever it raises is told
         told = traceback.TracebackException.from_exception(error)
         _keep_theirs(told, os.path.abspath(path))  # noqa: PTH100 -- as the loader names it
-        raise UnusableFileError(str(path), "it raised\n" + "".join(told.format()).rstrip()) from None
+        what = "it is no valid Python" if isinstance(error, SyntaxError) else "it raised"
+        raise UnusableFileError(str(path), f"{what}\n{''.join(told.format()).rstrip()}") from None
 
 
-def _keep_theirs(told: traceback.TracebackException, file: str) -> None:
-    for each in _chain(told):
-        kept = [f for f in each.stack if f.filename == file or not f.filename.startswith((_OURS, "<frozen importlib"))]
-        each.stack = traceback.StackSummary.from_list(kept)
-
-
-def _chain(told: traceback.TracebackException | None) -> list[traceback.TracebackException]:
-    """An error, and those that it came from."""
-    found = []
-    while told is not None:
-        found.append(told)
-        told = told.__cause__ or told.__context__
-    return found
+def _keep_theirs(told: traceback.TracebackException | None, file: str) -> None:
+    """Leave the frames of their code, also in the errors that this one came from, and in those of a group."""
+    if told is None:
+        return
+    kept = [each for each in told.stack if each.filename == file or not each.filename.startswith(_NOT_THEIRS)]
+    told.stack = traceback.StackSummary.from_list(kept)
+    for each in (told.__cause__, told.__context__, *(told.exceptions or ())):
+        _keep_theirs(each, file)

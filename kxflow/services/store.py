@@ -46,13 +46,16 @@ class TaskRecord:
 
 @frozen(kw_only=True)
 class StepLog:
-    """One step on one host, as a store keeps it: text and numbers only.
+    """One step on one host, as a store keeps it: text and numbers only, never more than a result keeps.
+
+    Its texts can be kept by any database: NUL and what is no Unicode are written as escapes.
 
     Attributes:
         task_id: Of the `TaskRecord`.
         path, host: Address.
         position: Module, task, step, host: the canonical order.
         status, reason: As in the result, the status by name.
+        tolerated: Its fault, if any, does not count.
         exit_code: None where none was received.
         stdout, stderr: Kept text, undecodable bytes escaped.
         error: One line; None where nothing went wrong.
@@ -70,6 +73,7 @@ class StepLog:
     stdout: str
     stderr: str
     error: str | None
+    tolerated: bool
     started_at: dt.datetime
     ended_at: dt.datetime
     duration: float
@@ -79,23 +83,42 @@ class StepLog:
         """The log of a result; one without an error has none, whatever its status."""
         return cls(
             task_id=task_id,
-            path=result.path,
-            host=result.host,
+            path=storable(result.path),
+            host=storable(result.host),
             position=(*result.position,),
             status=result.status.name,
-            reason=result.reason,
+            reason=storable(result.reason),
             exit_code=result.exit_code,
-            stdout=str(result.stdout),
-            stderr=str(result.stderr),
-            error=None if result.error is None else str(result.error),
+            stdout=storable(str(result.stdout)),
+            stderr=storable(str(result.stderr)),
+            error=None if result.error is None else one_line(result.error),
+            tolerated=result.tolerated,
             started_at=result.started_at,
             ended_at=result.ended_at,
             duration=result.duration,
         )
 
 
+def storable(text: str) -> str:
+    r"""Text that any database can keep: NUL and lone surrogates are written as escapes.
+
+    >>> print(storable("nul \0, half \udcff"))
+    nul \x00, half \udcff
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", r"\x00")
+
+
+def one_line(what: object) -> str:
+    """A text in one line, as a store keeps it."""
+    return storable(str(what)).replace("\r", r"\r").replace("\n", r"\n")
+
+
+class StoreError(KxflowError):
+    """A store that cannot do what it was asked for."""
+
+
 @frozen
-class UnknownTaskError(KxflowError, LookupError):
+class UnknownTaskError(StoreError, LookupError):
     """A task record that the store does not hold."""
 
     id: str
@@ -105,7 +128,7 @@ class UnknownTaskError(KxflowError, LookupError):
 
 
 @frozen
-class DuplicateTaskError(KxflowError, ValueError):
+class DuplicateTaskError(StoreError, ValueError):
     """A task record that is there already."""
 
     id: str
@@ -115,7 +138,14 @@ class DuplicateTaskError(KxflowError, ValueError):
 
 
 class Store(Protocol):
-    """Keeps task records and step logs."""
+    """Keeps task records and step logs.
+
+    Several runs may be recorded side by side. What a call was told is there for every later call once it returns.
+    `kxflow.testing.check_store` holds a store to all of this.
+
+    Raises:
+        StoreError: From any method: it cannot be reached, or cannot keep what it was given.
+    """
 
     async def create(self, record: TaskRecord) -> None:
         """Take a new record.
@@ -130,13 +160,15 @@ class Store(Protocol):
     ) -> None:
         """Set the status; Running sets `started_at`, Succeeded and Failed set `ended_at`.
 
+        An error that was told stays until another one is told.
+
         Raises:
             UnknownTaskError: It was not created.
         """
         ...
 
     async def append_logs(self, task_id: str, logs: Sequence[StepLog]) -> None:
-        """Add step logs, many at a time.
+        """Add step logs, many at a time: all of them or none, nothing between them.
 
         Raises:
             UnknownTaskError: It was not created.

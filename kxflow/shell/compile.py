@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from kxflow.shell.library import LIBRARY
 from kxflow.shell.preamble import PREAMBLE
 from kxflow.shell.program import Op, Program
-from kxflow.shell.quote import printf_format, quote
+from kxflow.shell.quote import escaped, quote
 from kxflow.values.action import DEFAULT_TIMEOUT, Command, Probe
 from kxflow.values.host import Become
 
@@ -19,16 +19,22 @@ STOP: Final = b"stop\n"
 KILL: Final = b"kill\n"
 
 # Nested programs say by their exit status how they ended; sudo, su and doas pass it on.
-NESTED_END, NESTED_HALT, NESTED_STOP = 77, 78, 79
+NESTED_END, NESTED_HALT, NESTED_STOP = 77, 78, 79  # and 76: it ended, and what follows of its last group is left out
 
 # dd with bs=1 reads exactly that much and no byte of the lease, but takes two system calls a byte: so the first stage
-# is short, and reads the rest in blocks. `echo x` guards trailing newlines; LC_ALL=C makes ${#…} count bytes.
+# is short, and reads the rest in blocks; in full ones where dd can, for a string that grows is copied each time.
+# `echo x` guards trailing newlines; LC_ALL=C makes ${#…} count bytes; `set +a` keeps the program out of environments.
 _STAGE: Final = (
-    b"kx_z=%d;kx_p=;kx_l=${LC_ALL-};kx_e=${LC_ALL+x};LC_ALL=C;while [ $kx_z -gt 0 ];do "
-    b"kx_c=$(dd bs=$kx_z count=1 2>/dev/null;echo x);kx_c=${kx_c%%x};"
+    b"set +a;kx_z=%d;kx_p=;kx_l=${LC_ALL-};kx_e=${LC_ALL+x};LC_ALL=C;while [ $kx_z -gt 0 ];do "
+    b'kx_b="bs=$kx_z count=1";[ $kx_z -gt 4194304 ]&&kx_b="bs=4194304 count=1";'
+    b"kx_c=$(dd iflag=fullblock $kx_b 2>/dev/null||dd $kx_b 2>/dev/null;echo x);kx_c=${kx_c%%x};"
     b'[ "$kx_c" ]||exit 125;kx_p=$kx_p$kx_c;kx_z=$((kx_z-${#kx_c}));done;eval "$kx_p"\n'
 )
-_OPENING: Final = b'if [ "$kx_e" ];then LC_ALL=$kx_l;else unset LC_ALL;fi;unset kx_p kx_c kx_z kx_l kx_e\n'
+# The shell's options are taken as `sh -c` has them, whatever SHELLOPTS in the environment of a bash says.
+_OPENING: Final = (
+    b'set +aefuvx;[ "${BASH_VERSION-}" ]&&set +o pipefail\n'
+    b'if [ "$kx_e" ];then LC_ALL=$kx_l;else unset LC_ALL;fi;unset kx_p kx_b kx_c kx_z kx_l kx_e kx_n kx_pw\n'
+)
 
 
 def bootstrap(body: bytes) -> tuple[str, bytes]:
@@ -55,8 +61,7 @@ def compile(  # noqa: A001 -- the field's word; the builtin is not used here
     """
     decided = tuple(op if op.command.become else _as(op, connect_become) for op in ops)
     own = [op for op in decided if op.command.become is None]
-    body = _whole(_steps(decided, nonce, verified), nonce, (0, 0, 0), library=_probes(own))
-    line, data = bootstrap(body)
+    line, data = bootstrap(_whole(_steps(decided, nonce, verified), nonce, (0, 0, 0), library=_probes(own)))
     return Program(decided, ("sh", "-c", line), data, nonce)
 
 
@@ -64,37 +69,57 @@ def _as(op: Op, become: Become | None) -> Op:
     return op if become is None else evolve(op, command=evolve(op.command, become=become))
 
 
-def _whole(steps: Iterable[bytes], nonce: str, codes: tuple[int, int, int], *, library: bool) -> bytes:
-    own = b"kx_n=%s kx_c0=%d kx_c1=%d kx_c2=%d\n" % (nonce.encode(), *codes)
+def _whole(
+    steps: Iterable[bytes], nonce: str, codes: tuple[int, int, int], left: int | None = None, *, library: bool
+) -> bytes:
+    """A program; `left`: the group of which more may follow behind it; `library`: with the words of resources."""
+    own = b"kx_n=%s kx_c0=%d kx_c1=%d kx_c2=%d kx_cq=%s\n" % (
+        nonce.encode(),
+        *codes,
+        b"" if left is None else b"%d" % left,
+    )
     words = LIBRARY + b"\n" if library else b""
     return _OPENING + own + PREAMBLE + b"\n" + words + b"\n".join(steps) + b"\nkx_done\n"
-
-
-def _steps(ops: Sequence[Op], nonce: str, verified: frozenset[Become]) -> Iterable[bytes]:
-    groups: list[int] = []
-    for become, run in groupby(ops, key=lambda op: op.command.become):
-        neighbours = list(run)
-        text = [
-            *map(_take, neighbours),
-            *(_op(op, later=op.group in groups[-1:]) for op in _noting(neighbours, groups)),
-        ]
-        if become is None:
-            yield from text
-        else:
-            codes = (NESTED_END, NESTED_HALT, NESTED_STOP)
-            nested = _whole(text, nonce, codes, library=_probes(neighbours))
-            yield _become(become, neighbours, nested, known=become in verified)
 
 
 def _probes(ops: Iterable[Op]) -> bool:
     return any(op.command.probe is not None for op in ops)
 
 
-def _noting(ops: Iterable[Op], groups: list[int]) -> Iterable[Op]:
-    """Each op, its group noted when the next is asked for."""
-    for op in ops:
-        yield op
-        groups.append(op.group)
+@frozen
+class _Run:
+    """Neighbouring ops of one user.
+
+    Attributes:
+        later: The group whose further part the first of them is; None where a step begins with it.
+    """
+
+    become: Become | None
+    ops: list[Op]
+    later: int | None
+
+
+def _runs(ops: Sequence[Op]) -> Iterable[_Run]:
+    """Ops by user. Further parts of a step that began as another user are a run of their own: they may be left out."""
+    before: int | None = None
+    for become, neighbours in groupby(ops, key=lambda op: op.command.become):
+        for group, parts in groupby(neighbours, key=lambda op: op.group if op.group == before else None):
+            run = list(parts)
+            yield _Run(become, run, group)
+        before = run[-1].group
+
+
+def _steps(ops: Sequence[Op], nonce: str, verified: frozenset[Become]) -> Iterable[bytes]:
+    for run in _runs(ops):
+        groups = [run.later, *(op.group for op in run.ops)]
+        text = [_take(op) for op in run.ops if uploads(op)]
+        text += [_op(op, later=op.group == before) for op, before in zip(run.ops, groups, strict=False)]
+        if run.become is None:
+            yield from text
+        else:
+            codes = (NESTED_END, NESTED_HALT, NESTED_STOP)
+            nested = _whole(text, nonce, codes, run.ops[-1].group, library=_probes(run.ops))
+            yield _become(run, nested, run.become in verified)
 
 
 def uploads(op: Op) -> bool:
@@ -106,13 +131,12 @@ def uploads(op: Op) -> bool:
 def _take(op: Op) -> bytes:
     """First of all: the file that comes behind the program."""
     upload = op.command.upload
-    if upload is None or not uploads(op):
-        return b""
-    return b"kx_take %d %d %s" % (op.index, upload.size, quote(upload.target))
+    return b"" if upload is None else b"kx_take %d %d %s" % (op.index, upload.size, quote(upload.target))
 
 
-def _become(become: Become, ops: Sequence[Op], nested: bytes, *, known: bool) -> bytes:
+def _become(run: _Run, nested: bytes, known: bool) -> bytes:
     """A nested program as another user."""
+    become = run.become or Become()
     line, data = bootstrap(nested)
     user = quote(become.user)
     inner = quote(line)
@@ -122,28 +146,30 @@ def _become(become: Become, ops: Sequence[Op], nested: bytes, *, known: bool) ->
         case "sudo":
             base = b"sudo %s -H -u " + user + b" -- sh -c " + inner
             trial = base % b"-n -k"
-            run = b'if [ "$kx_need" ];then %s;else %s;fi' % (base % b"-S -k -p ''", base % b"-n")
+            act = b'if [ "$kx_need" ];then %s;else %s;fi' % (base % b"-S -k -p ''", base % b"-n")
         case "doas":
-            trial = run = b"doas -n -u " + user + b" sh -c " + inner
+            trial = act = b"doas -n -u " + user + b" sh -c " + inner
         case "su":
-            trial = run = b"su " + user + b" -c " + quote(b"sh -c " + inner)
+            trial = act = b"su " + user + b" -c " + quote(b"sh -c " + inner)
     return b"""\
-if [ -z "$kx_h" ];then if [ "$kx_stop" ];then kx_h=stop;else
-kx_ni=%d kx_nm=%s kx_ok=%s kx_nu=%s
+if kx_may %s;then
+kx_ni=%d kx_ng=%d kx_nm=%s kx_ok=%s kx_nu=%s
 %skx_np=%s
 kx_try() { %s; }
 kx_run() { %s; }
 kx_become
 unset kx_pw kx_np
-fi;fi""" % (
-        ops[0].index,
+fi""" % (
+        b"" if run.later is None else b"%d" % run.later,
+        run.ops[0].index,
+        run.ops[-1].group,
         become.method.encode(),
         b"1" if known else b"",
-        b"".join(b"%d" % each.command.upload.size for each in ops if each.command.upload is not None and uploads(each)),
+        b"".join(b"%d" % op.command.upload.size for op in run.ops if op.command.upload is not None and uploads(op)),
         give,
         quote(data),
         trial,
-        run,
+        act,
     )
 
 
@@ -152,12 +178,8 @@ def _op(op: Op, *, later: bool) -> bytes:
     command = op.command
     timeout = max(1, int(-(-(command.timeout or DEFAULT_TIMEOUT) // 1)))
     tick = min(60, max(1, timeout // 10))
-    begin = b"kx_a %d %d %d %d" % (op.index, timeout, tick, timeout + 2)
-    if later:
-        begin = b'[ "$kx_q" != %d ]&&{ kx_k=$kx_stop;kx_stop=;%s;kx_r=$?;kx_stop=$kx_k;[ $kx_r = 0 ];}' % (
-            op.group,
-            begin,
-        )
+    part = b" %d" % op.group if later else b""
+    begin = b"kx_a %d %d %d %d%s" % (op.index, timeout, tick, timeout + 2, part)
     body = _in_folder(op, _asked(op))
     alone = _uses(command) == 1
     environment = b"" if alone or not command.env else b"kx_v(){ %s; }\n" % _exports(command)
@@ -192,7 +214,7 @@ def _asked(op: Op) -> bytes:
         return run
     undone = b"|".join(b"%d" % code for code in sorted(check.undone))
     return (
-        b"kx_w p %d c\n%s\nkx_r=$?\ncase $kx_r in\n0) %s;;\n%s) kx_w p %d r\n%s;;\n"
+        b"kx_w p %d c\n%s\nkx_e $?\ncase $kx_r in\n0) %s;;\n%s) kx_w p %d r\n%s;;\n"
         b"*) kx_w e %d check_failed $kx_r;%s;;\nesac"
         % (
             op.index,
@@ -210,16 +232,16 @@ def _asked(op: Op) -> bytes:
 def _probed(op: Op, probe: Probe) -> bytes:
     """Ask for the state; where it is another than wanted, bring it about and ask again.
 
-    The state travels only where it is another: kx_m holds the wanted one, kx_b what was found.
+    The state travels only where it is another: kx_want holds the wanted one, kx_was what was found.
     """
     command, index = op.command, op.index
     ask = b"kx_ask(){ kx_in;%s%s; }" % (b"kx_v;" if command.env else b"", _eval(probe.text))
     detail = b"" if probe.detail is None else b"kx_w p %d d\n%s\n" % (index, _subshell(command, _eval(probe.detail)))
     act = b"kx_w e %d differs 0;%s" % (index, _fail(op)) if probe.dry else b"kx_w p %d r\n%s" % (index, _run(op))
     return (
-        b'kx_w p %d c\n%s\nkx_m=%s\nkx_b=$(kx_ask)\nkx_r=$?\nif [ $kx_r != 0 ];then\nprintf %%s "$kx_b"\n'
-        b'kx_w e %d probe_failed $kx_r;%s\nelif [ "$kx_b" = "$kx_m" ];then\n%s\nelse\nprintf %%s "$kx_b"\n%s%s\nfi\n'
-        b"unset kx_m kx_b;unset -f kx_ask"
+        b'kx_w p %d c\n%s\nkx_want=%s\nkx_was=$(kx_ask)\nkx_e $?\nif [ $kx_r != 0 ];then\nkx_p "$kx_was"\n'
+        b'kx_w e %d probe_failed $kx_r;%s\nelif [ "$kx_was" = "$kx_want" ];then\n%s\nelse\nkx_p "$kx_was"\n%s%s\nfi\n'
+        b"unset -f kx_ask"
         % (
             index,
             ask,
@@ -240,9 +262,9 @@ def _verified(op: Op) -> bytes:
     if probe is None or not probe.verify:
         return end
     return (
-        b"kx_w p %d a\nkx_b=$(kx_ask)\nkx_k=$?\n"
-        b'if [ $kx_k = 0 ]&&[ "$kx_b" = "$kx_m" ];then %s;else printf %%s "$kx_b";kx_w e %d verify_failed $kx_k;%s;fi'
-        % (op.index, end, op.index, _fail(op))
+        b"kx_k=$kx_r;kx_w p %d a\nkx_was=$(kx_ask)\nkx_e $?\n"
+        b'if [ $kx_r = 0 ]&&[ "$kx_was" = "$kx_want" ];then kx_r=$kx_k;%s;'
+        b'else kx_p "$kx_was";kx_w e %d verify_failed $kx_r;%s;fi' % (op.index, end, op.index, _fail(op))
     )
 
 
@@ -252,8 +274,8 @@ def _run(op: Op) -> bytes:
     body = _subshell(command, _program(command))
     if command.stdin is not None:
         data = command.stdin if isinstance(command.stdin, bytes) else command.stdin.raw
-        body = b"printf %s|%s" % (printf_format(data), body) if data else body
-    return b"%s\nkx_r=$?\ncase $kx_r in\n%s) %s;;\n*) kx_w e %d ran $kx_r;%s;;\nesac" % (
+        body = b"kx_b %s|%s" % (escaped(data), body) if data else body
+    return b"%s\nkx_e $?\ncase $kx_r in\n%s) %s;;\n*) kx_w e %d ran $kx_r;%s;;\nesac" % (
         body,
         well,
         _verified(op),
@@ -264,16 +286,12 @@ def _run(op: Op) -> bytes:
 
 def _value(op: Op, how: bytes, code: bytes) -> bytes:
     """The end of an op that went well: its value, where it has one."""
-    end = b"kx_w e %d %s %s" % (op.index, how, code)
     if op.command.value is None:
-        return end
+        return b"kx_w e %d %s %s" % (op.index, how, code)
     ask = _subshell(op.command, _eval(op.command.value))
-    return b"kx_w p %d v\n%s\nkx_k=$?\ncase $kx_k in\n0) %s;;\n*) kx_w e %d value_failed $kx_k;%s;;\nesac" % (
-        op.index,
-        ask,
-        end,
-        op.index,
-        _fail(op),
+    return (
+        b"kx_k=%s;kx_w p %d v\n%s\nkx_e $?\ncase $kx_r in\n0) kx_w e %d %s $kx_k;;\n"
+        b"*) kx_w e %d value_failed $kx_r;%s;;\nesac" % (code, op.index, ask, op.index, how, op.index, _fail(op))
     )
 
 

@@ -29,7 +29,7 @@ _KILLED: Final[dict[str, KilledWhy]] = {"kill": "kill", "timeout": "timeout", "l
 
 
 _KEPT: Final = {"c": STATE_LIMIT, "d": DETAIL_LIMIT, "a": STATE_LIMIT}
-_PHASES: Final = {"check_failed": "c", "probe_failed": "c", "verify_failed": "r", "value_failed": "r"}
+_PHASES: Final = {"check_failed": "c", "probe_failed": "c"}
 
 
 @frozen
@@ -129,10 +129,13 @@ Event: TypeAlias = Up | Began | Chunk | Ended | Escalating | Verified | Killed |
 
 @mutable
 class _Part:
-    """What one op gave on one stream, by phase: `c`heck or probe, `d`etail, `r`un, probe `a`fter, `v`alue."""
+    """What one op gave on one stream, by phase; the run, where none was named yet.
+
+    Phases: `c`heck or probe, `d`etail, `r`un, probe `a`fter, `v`alue.
+    """
 
     index: int
-    phase: str = "r"
+    phase: str = ""
     output: dict[str, Collector] = field(factory=dict)
     how: str = ""
     code: int = 0
@@ -185,7 +188,7 @@ class Reader:
         self._queue: deque[Event | _End] = deque()
         self._early: list[Chunk] = []
         self._waiting = 0
-        self._begun = -1
+        self._begun = self._over_with = -1
         self._cut: int | None = None
         self._done = False
 
@@ -203,14 +206,19 @@ class Reader:
         return self._done
 
     def partial(self) -> tuple[int | None, Output, Output]:
-        """The op in progress, and what it wrote so far: its run, or its check before that."""
-        here, there = self._out.part, self._err.part
-        if here is None or (here.how and here.index not in self._out.ended):
+        """The op that began last, where its end was not given, and what it wrote so far: its run, or its check."""
+        index = self._begun
+        if index <= self._over_with:
             return None, Output(), Output()
-        if there is None or there.index != here.index:
-            there = _Part(here.index)
-        phase = "r" if "r" in here.output or "r" in there.output else here.phase if here.phase == "c" else "r"
-        return here.index, here.take(phase), there.take(phase)
+        here, there = self._of(self._out, index), self._of(self._err, index)
+        asking = self._command(index).asks_first and not {here.phase, there.phase} & {"d", "r", "a", "v"}
+        phase = "c" if asking else "r"
+        return index, here.take(phase), there.take(phase)
+
+    def _of(self, stream: _Stream, index: int) -> _Part:
+        """What an op gave on a stream: one stream may be at a later op already, or still at an earlier one."""
+        part = stream.ended.get(index) or stream.part
+        return part if part is not None and part.index == index else _Part(index)
 
     def _feed(self, stream: _Stream, data: bytes) -> list[Event]:
         events: list[Event] = []
@@ -231,23 +239,24 @@ class Reader:
         if part is None or part.how:
             stream.noise.add(data)
             return
-        collector = part.output.get(part.phase)
+        phase = part.phase or "r"
+        collector = part.output.get(phase)
         if collector is None:
-            collector = part.output[part.phase] = Collector(self._whole(stream, part))
+            collector = part.output[phase] = Collector(self._whole(stream, part.index, phase))
         collector.add(data)
-        if self._chunks and part.phase == "r":
+        if self._chunks and phase == "r":
             self._live(Chunk(part.index, stream.name, data), events)
 
-    def _whole(self, stream: _Stream, part: _Part) -> int:
+    def _whole(self, stream: _Stream, index: int, phase: str) -> int:
         """How many bytes to keep whole: those that become a value."""
-        command = self._command(part.index)
+        command = self._command(index)
         if stream is self._err:
             return 0
-        if command.probe is not None and part.phase in _KEPT:
-            return _KEPT[part.phase]
+        if command.probe is not None and phase in _KEPT:
+            return _KEPT[phase]
         if not command.gives_value:
             return 0
-        return command.capture if part.phase == _source(command) else 0
+        return command.capture if phase == _source(command) else 0
 
     def _live(self, chunk: Chunk, events: list[Event]) -> None:
         late = chunk.index > self._begun
@@ -276,7 +285,7 @@ class Reader:
                 if part is not None and part.index == self._index(which):
                     part.phase = phase
                     if phase == "d":  # it was asked, also where nothing comes: an empty file
-                        part.output.setdefault(phase, Collector(self._whole(stream, part)))
+                        part.output.setdefault(phase, Collector(self._whole(stream, part.index, phase)))
             case ["e", which, how, code] if code.isdecimal():
                 part = stream.part
                 if part is not None and part.index == self._index(which) and not part.how:
@@ -377,6 +386,7 @@ class Reader:
         return Killed(index, over.why, over.confirmed)
 
     def _outcome(self, index: int) -> Ended:
+        self._over_with = index
         out, err = self._out.ended.pop(index), self._err.ended.pop(index)
         command = self._command(index)
         how, phase = out.how, _PHASES.get(out.how, "r")

@@ -4,7 +4,8 @@ Three processes beside the steps: M, the shell that runs them in order; G, a gua
 as fd 3); T, a timer for a run of steps with one timeout. G and T end what is in M's session when they must, and say so.
 
 Variables: `kx_n` nonce; `kx_h` why the program is over; `kx_q` group that is left out; `kx_stop`, `kx_tick` set by
-signals; `kx_g`, `kx_t` pids of G and T; `kx_y` the timeout T watches; `kx_d` folder to come back to.
+signals; `kx_g`, `kx_t` pids of G and T; `kx_y` the timeout T watches; `kx_d` folder to come back to; `kx_r` the exit
+status of what ran last.
 """
 
 from __future__ import annotations
@@ -14,12 +15,29 @@ from typing import Final
 
 _TEXT: Final = r"""
 CDPATH=
+kx_nl='
+'
 kx_h= kx_q= kx_stop= kx_tick= kx_g= kx_t= kx_y= kx_d=$PWD kx_up=
 exec 3<&0 </dev/null
 
-# A frame on stdout, a frame on both streams.
-kx_o() { printf '\000%s %s\000' "$kx_n" "$*"; }
-kx_w() { printf '\000%s %s\000' "$kx_n" "$*"; printf '\000%s %s\000' "$kx_n" "$*" >&2; }
+# Bytes as they are, and bytes from escapes, by builtins only: a command's arguments show to everyone, and are short.
+# The Korn shells without a printf of their own (mksh, OpenBSD's sh) have print.
+if PATH= command -v printf >/dev/null 2>&1; then
+  kx_p() { printf %s "$1"; }
+  kx_b() { printf %b "$1"; }
+else
+  kx_p() { print -nr -- "$1"; }
+  kx_b() { print -n -- "$1"; }
+fi
+# A frame on both streams.
+kx_w() { kx_b "\0000$kx_n $*\0000"; kx_b "\0000$kx_n $*\0000" >&2; }
+# An exit status; ksh93 says 256 and the number of the signal.
+kx_e() { kx_r=$1; [ "$1" -lt 256 ] || kx_r=$(($1-128)); }
+# A subshell is to be a process of its own: ksh93 forks only when it must, and a limit that is set again makes it.
+case ${KSH_VERSION-} in
+  *93*) kx_fork() { ulimit -S -t "$(ulimit -S -t)"; } ;;
+  *) kx_fork() { :; } ;;
+esac
 
 # Who am I (kx_me), and whose session is this (kx_s)? In a subshell only /proc/self knows, and asking it forks nothing.
 kx_who() {
@@ -27,7 +45,7 @@ kx_who() {
   { while IFS= read -r kx_j; do kx_i="$kx_i$kx_j "; done </proc/self/stat; } 2>/dev/null
   if [ "$kx_i" ]; then
     kx_me=${kx_i%% *}
-    set -- ${kx_i##*) }
+    set -- ${kx_i##*\) }
     kx_s=$4
   else
     kx_me=$(sh -c 'echo $PPID')
@@ -36,12 +54,31 @@ kx_who() {
   fi
 }
 
-# Live processes of the session into kx_l, without me and M. The leader is M, a login shell or an agent of sudo.
-# grep finds the few that may be of it (a read of a shell costs a system call a byte); each is then looked at.
+# The last line of what /proc says of a process into kx_i, empty where it is gone: a name may hold a newline.
+kx_look() {
+  kx_i=
+  { while IFS= read -r kx_j; do kx_i=$kx_j; done <"/proc/$1/stat"; } 2>/dev/null
+}
+# Whose sessions are to end (kx_ss): M's; and that of a detached step, which is M's child, unless the lease is lost.
+kx_ours() {
+  kx_ss="|$kx_s|"
+  [ "$1" = lease ] && return
+  for kx_f in $(grep -lE "[)] [^Z] $$ " /proc/[0-9]*/stat 2>/dev/null); do
+    kx_f=${kx_f#/proc/}
+    kx_look "${kx_f%/stat}"
+    set -- ${kx_i##*\) }
+    case $kx_ss in *"|$4|"*) ;; *) kx_ss="$kx_ss$4|" ;; esac
+  done
+}
+# Live processes of these sessions into kx_l, without me and M. The leader is M, a login shell or an agent of sudo.
+# grep finds the few that may be of them (a read of a shell costs a system call a byte); each is then looked at.
+# Session 0 is that of strangers: seen from inside a container, of all who came in from outside.
 kx_scan() {
   kx_l=
+  [ "${kx_s:-0}" = 0 ] && return
   if [ -r /proc/self/stat ]; then
-    kx_x="[)] [^Z] [0-9]+ [0-9]+ $kx_s "
+    kx_x=${kx_ss#?}
+    kx_x="[)] [^Z] [0-9]+ [0-9]+ (${kx_x%?}) "
     if command -v grep >/dev/null 2>&1; then
       kx_x=$(grep -lE "$kx_x" /proc/[0-9]*/stat 2>/dev/null)
     else
@@ -58,13 +95,12 @@ kx_scan() {
     done
   fi
 }
-# Is it of the session, and no zombie?
+# Is it of these sessions, and no zombie?
 kx_lives() {
-  kx_i=
-  { while IFS= read -r kx_j; do kx_i=$kx_j; done <"/proc/$1/stat"; } 2>/dev/null
+  kx_look "$1"
   [ "$kx_i" ] || return 1
-  set -- ${kx_i##*) }
-  [ "$4" = "$kx_s" ] && [ "$1" != Z ]
+  set -- ${kx_i##*\) }
+  case $kx_ss in *"|$4|"*) [ "$1" != Z ] ;; *) return 1 ;; esac
 }
 # Which of kx_l are left? Cheaper than another scan, which decides at the end.
 kx_left() {
@@ -84,8 +120,9 @@ kx_nap() { sleep 0.1 2>/dev/null || sleep 1; }
 # End everything in the session: TERM, a second, KILL. Then say so, and whether it is so. M goes last, and begins
 # nothing more (its trap for ALRM): sudo ends with it, and would not pass on what is said after that.
 kx_reap() {
-  trap '' TERM USR1 USR2 ALRM
+  trap '' TERM USR1 USR2 ALRM PIPE
   kx_who
+  kx_ours "$1"
   kill -s ALRM $$ 2>/dev/null
   kx_scan
   [ "$kx_l" ] && kill -s TERM $kx_l 2>/dev/null
@@ -101,7 +138,7 @@ kx_reap() {
     kx_k=$((kx_k+1))
   done
   [ "$kx_up" ] && rm -f -- "$kx_up"
-  [ "$kx_l" ] && kx_w k "$1" 0 || kx_w k "$1" 1
+  [ "$kx_l" ] || [ "${kx_s:-0}" = 0 ] && kx_w k "$1" 0 || kx_w k "$1" 1
   kx_nap
   kill -s KILL $$ 2>/dev/null
   exit 0
@@ -148,10 +185,20 @@ kx_quiet() {
   kx_t= kx_g= kx_y=
 }
 
-# May the op begin (index, timeout, tick, rest)? Say so, and see that somebody watches the clock.
-kx_a() {
+# May an op begin, or the further part of a step, whose group is given? That is left out when a part before it failed,
+# and is not stopped.
+kx_may() {
   [ "$kx_h" ] && return 1
-  [ "$kx_stop" ] && { kx_h=stop; return 1; }
+  if [ "$1" ]; then
+    [ "$kx_q" != "$1" ]
+  elif [ "$kx_stop" ]; then
+    kx_h=stop
+    return 1
+  fi
+}
+# Begin the op (index, timeout, tick, rest, group of a further part), if it may. See that somebody watches the clock.
+kx_a() {
+  kx_may "$5" || return 1
   [ "$kx_g" ] || kx_guard
   if [ "$kx_y" != "$2" ] || [ "$kx_tick" ]; then
     [ "$kx_t" ] && kill "$kx_t" 2>/dev/null
@@ -164,51 +211,58 @@ kx_a() {
 kx_f() { if [ "$2" ]; then kx_q=$1; else kx_h=halt; fi; }
 
 # Nobody's business but M's: gone before a step begins.
-kx_in() {
-  unset kx_n kx_h kx_q kx_g kx_t kx_y kx_d kx_stop kx_tick kx_pw kx_l kx_m kx_b
-  exec 3<&-
-  trap - USR1 USR2 ALRM
-}
+kx_in() { kx_fork; unset kx_n kx_pw kx_np; exec 3<&-; trap - USR1 USR2 ALRM; }
 kx_back() { cd -- "$kx_d" 2>/dev/null || cd /; }
 
 # Neighbouring ops of another user: one nested program. Its stdin is a pipe that this side feeds and keeps open.
+# Where the other side does not end by itself when it is told to, this side ends what it can.
 kx_relay() {
   kx_who
-  printf '%s\n' "$kx_me"
-  [ "$kx_need" ] && printf '%s\n' "$kx_pw"
-  printf '%s' "$kx_np"
+  kx_p "$kx_me$kx_nl"
+  [ "$kx_need" ] && kx_p "$kx_pw$kx_nl"
+  kx_p "$kx_np"
   [ "$kx_nu" ] && head -c "$kx_nu"
-  while IFS= read -r kx_i; do
-    [ "$kx_i" = stop ] && kill -s USR1 $$
-    printf '%s\n' "$kx_i"
+  [ "$kx_stop" ] && kx_p "stop$kx_nl"
+  kx_z=lease
+  while [ $kx_z = lease ] && IFS= read -r kx_i; do
+    case $kx_i in
+      stop) kill -s USR1 $$ ;;
+      kill) kx_z=kill ;;
+    esac
+    kx_p "$kx_i$kx_nl"
   done
-  exec >/dev/null
-  sleep 3
-  kx_reap lease
+  exec >&4 4>&-
+  sleep 3 >/dev/null 2>&1
+  kx_reap $kx_z
 }
 kx_become() {
-  kx_quiet
   kx_w s "$kx_ni"
-  command -v "$kx_nm" >/dev/null 2>&1 || { kx_w n "$kx_ni" 127; kx_h=halt; return; }
+  command -v "$kx_nm" >/dev/null 2>&1 || { kx_quiet; kx_w n "$kx_ni" 127; kx_h=halt; return; }
   kx_need=
   if [ "${kx_pw+x}" ]; then
-    kx_asked || { kx_w n "$kx_ni" 1; kx_h=halt; return; }
+    kx_asked || { kx_quiet; kx_w n "$kx_ni" 1; kx_h=halt; return; }
     [ "$kx_need" ] && kx_w y "$kx_ni" 1 || kx_w y "$kx_ni" 0
   fi
-  kx_relay <&3 3<&- | {
-    exec 3<&-
-    IFS= read -r kx_i
-    kx_run
-    kx_r=$?
-    kill -s PIPE "$kx_i" 2>/dev/null
-    exit $kx_r
-  }
-  case $? in
+  kx_quiet
+  {
+    kx_relay <&3 3<&- | (
+      kx_fork
+      exec 3<&- 4>&-
+      IFS= read -r kx_i
+      kx_run
+      kx_e $?
+      kill -s PIPE "$kx_i" 2>/dev/null
+      exit $kx_r
+    )
+  } 4>&1
+  kx_e $?
+  case $kx_r in
+    76) kx_q=$kx_ng ;;
     77) ;;
     78) kx_h=halt ;;
     79) kx_h=stop ;;
     *)
-      kx_r=$? kx_h=halt
+      kx_h=halt
       # A signal: the nested guard did it and is about to say so. It may be ending our children too: nap by nap.
       kx_k=0
       while [ $kx_r -gt 128 ] && [ $kx_k -lt 30 ]; do kx_nap; kx_k=$((kx_k+1)); done
@@ -216,21 +270,22 @@ kx_become() {
       ;;
   esac
 }
-# Is the password asked for (kx_need), and is it the right one?
+# Is the password asked for (kx_need), and is it the right one? The guard and a timer watch over that.
 kx_asked() {
-  if [ "$kx_nm" = su ]; then
-    [ "$(id -u)" = 0 ] && return 0
-  elif [ -z "$kx_ok" ] && kx_try </dev/null >/dev/null 2>&1; then
-    return 0
-  fi
+  if [ "$kx_nm" = su ] && [ "$(id -u)" = 0 ]; then return 0; fi
+  if [ "$kx_ok" ]; then kx_need=1; return 0; fi
+  [ "$kx_g" ] || kx_guard
+  [ "$kx_t" ] && kill "$kx_t" 2>/dev/null
+  kx_timer 30 1 30
+  [ "$kx_nm" = su ] || { kx_try </dev/null >/dev/null 2>&1 && return 0; }
   kx_need=1
-  [ "$kx_ok" ] && return 0
-  printf '%s\n' "$kx_pw" | kx_run >/dev/null
+  kx_p "$kx_pw$kx_nl" | kx_run >/dev/null
 }
 
 kx_done() {
   kx_quiet
   [ "$kx_c0" = 0 ] && kx_w d "${kx_h:-end}"
+  [ "$kx_q" ] && [ "$kx_q" = "$kx_cq" ] && [ -z "$kx_h" ] && exit 76
   case $kx_h in
     halt) exit "$kx_c1" ;;
     stop) exit "$kx_c2" ;;

@@ -19,10 +19,10 @@ def quote(word: Word) -> bytes:
     return b"'" + to_bytes(word).replace(b"'", b"'\\''") + b"'"
 
 
-def printf_format(data: bytes) -> bytes:
-    """A quoted format for the builtin `printf` that writes exactly these bytes, NUL and all.
+def escaped(data: bytes) -> bytes:
+    """A quoted word of the escapes that `printf %b` knows, for exactly these bytes, NUL and all.
 
-    >>> printf_format(b"50%\\x00")
-    b"'50%%\\\\000'"
+    >>> escaped(b"50%\\x00")
+    b"'50%\\\\0000'"
     """
-    return quote(data.replace(b"\\", b"\\\\").replace(b"%", b"%%").replace(b"\0", b"\\000"))
+    return quote(data.replace(b"\\", b"\\\\").replace(b"\0", b"\\0000"))

@@ -58,13 +58,13 @@ class Out:
             return
         try:
             act()
-        except (OSError, ValueError) as error:  # a closed pipe, a terminal that is gone, a closed file
+        except (OSError, ValueError):  # a closed pipe, a terminal that is gone, a full disk, a closed file
             self.off = True
-            if isinstance(error, BrokenPipeError) and self._file in (sys.stdout, sys.stderr):
+            if self._file in (sys.stdout, sys.stderr):
                 self._to_nowhere()
 
     def _to_nowhere(self) -> None:
-        """Lead the closed pipe's descriptor to /dev/null.
+        """Lead its descriptor to /dev/null.
 
         Else Python, flushing stdout at exit, prints an error and exits with 120 (library/signal, "Note on SIGPIPE").
         """

@@ -14,6 +14,7 @@ from kxflow.values.report import Report, last_lines
 from kxflow.values.result import Results, Status, StepResult
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 _UNBOUNDED: Final = 10_000  # where nobody looks through a window, no line is folded
@@ -27,11 +28,10 @@ def show(report: Report, file: TextIO, *, results: Results | None = None) -> Non
         file: Where to.
         results: Where given, these one by one, in place of the tables of the whole.
     """
-    from rich.console import Console
     from rich.text import Text
 
     width = shutil.get_terminal_size().columns if file.isatty() else _UNBOUNDED
-    screen = Console(file=file, width=width, markup=False, emoji=False, highlight=False)
+    screen = _screen(file, width)
     screen.print(Text(_heading(report), style="bold"))
     for fault in report.faults:
         screen.print(Text(run_fault(fault), style="red"))
@@ -41,6 +41,16 @@ def show(report: Report, file: TextIO, *, results: Results | None = None) -> Non
     if report.faulty:
         screen.print(_faults(report.faulty))
     screen.print(_steps(report))
+
+
+def _screen(file: TextIO, width: int) -> Console:
+    from rich.console import Console
+
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # the caller's to know; rich would end the process
+
+    return Screen(file=file, width=width, markup=False, emoji=False, highlight=False)
 
 
 def json_lines(results: Iterable[StepResult]) -> Iterable[str]:

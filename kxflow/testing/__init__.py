@@ -1,4 +1,4 @@
-"""What tests of pipelines need: fleets of hosts to run them on, and checks for connectors and sinks.
+"""What tests of pipelines need: fleets of hosts to run them on, and checks for connectors, sinks and stores.
 
 Everything loads when first asked for, so that importing this costs nothing. No module here has the name of a function
 in it: importing it would hide the function.
@@ -7,6 +7,7 @@ in it: importing it would hide the function.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from kxflow.testing.rehearsal import rehearse
     from kxflow.testing.sink_check import check_sink
     from kxflow.testing.sshd import SshdFleet, sshd_fleet
+    from kxflow.testing.store_check import check_store
 
 _HOMES: Final = {
     "Account": "accounts",
@@ -29,6 +31,7 @@ _HOMES: Final = {
     "account": "accounts",
     "check_connector": "connector_check",
     "check_sink": "sink_check",
+    "check_store": "store_check",
     "clone_fleet": "clone",
     "embedded_fleet": "embedded",
     "rehearse": "rehearsal",
@@ -45,6 +48,7 @@ __all__ = [
     "account",
     "check_connector",
     "check_sink",
+    "check_store",
     "clone_fleet",
     "embedded_fleet",
     "rehearse",
@@ -54,7 +58,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

@@ -168,7 +168,14 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
-def rehearse(hosts: int, log: str | None, *, keep: bool, say: Callable[[str], object]) -> kx.Report:
+def rehearse(
+    hosts: int,
+    log: str | None,
+    *,
+    keep: bool,
+    say: Callable[[str], object],
+    on_signal: Callable[[str, bool], object] | None = None,
+) -> kx.Report:
     """Run the site on a fresh fleet, and again; then take it down.
 
     Args:
@@ -176,17 +183,18 @@ def rehearse(hosts: int, log: str | None, *, keep: bool, say: Callable[[str], ob
         log: File for both runs; in a temporary folder, where None.
         keep: Leave all running until a signal comes.
         say: Shows a line.
+        on_signal: As `kx.run` takes it.
 
     Returns:
         The report of the second run, or of the first where that failed.
     """
     journal = log or str(Path(tempfile.mkdtemp(prefix="kxflow-demo-")) / "run.ndjson")
-    with embedded_fleet(hosts, **fleet_options(hosts)) as fleet, _site_down_after(fleet):
+    with _ended_by_signals(), embedded_fleet(hosts, **fleet_options(hosts)) as fleet, _site_down_after(fleet):
         say(f"{hosts} SSH hosts on loopback: {', '.join(fleet.cluster.names)}\n\nThe first run:")
-        report = _run(fleet, journal)
+        report = _run(fleet, journal, on_signal)
         if report.succeeded:
             say("\nThe second run, of the same pipeline:")
-            report = _run(fleet, journal)
+            report = _run(fleet, journal, on_signal)
             idle = all(each.status is kx.Status.Skipped for each in report.results)
             say("Nothing was left to do: every step was skipped." if idle else "Something was left to do.")
         say(f"\nBoth runs are in {journal}: kxflow show {journal}")
@@ -195,8 +203,23 @@ def rehearse(hosts: int, log: str | None, *, keep: bool, say: Callable[[str], ob
     return report
 
 
-def _run(fleet: EmbeddedFleet, journal: str) -> kx.Report:
-    return kx.report_of(kx.run(site, fleet.cluster, sinks=[kx.ndjson(journal), kx.console()]))
+def _run(fleet: EmbeddedFleet, journal: str, on_signal: Callable[[str, bool], object] | None) -> kx.Report:
+    outcome = kx.run(site, fleet.cluster, sinks=[kx.ndjson(journal), kx.console()], on_signal=on_signal)
+    return kx.report_of(outcome)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Between the runs, too, a signal takes everything down: it raises, as Ctrl-C does."""
+    here = threading.current_thread() is threading.main_thread()
+    free = [each for each in (signal.SIGTERM, signal.SIGHUP) if here and signal.getsignal(each) is signal.SIG_DFL]
+    for each in free:
+        signal.signal(each, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for each in free:
+            signal.signal(each, signal.SIG_DFL)
 
 
 @contextmanager
@@ -212,7 +235,5 @@ def _look_around(fleet: EmbeddedFleet, say: Callable[[str], object]) -> None:
     one = fleet.cluster["web1"]
     way = f"-i {fleet.key} -o UserKnownHostsFile={fleet.known_hosts} -p {fleet.port(one.name)}"
     say(f"\nIt goes on until Ctrl-C:\n  curl http://127.0.0.1:{one.vars['port']}/release\n  ssh {way} 127.0.0.1 ls")
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         threading.Event().wait()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar
@@ -38,12 +37,27 @@ def clean_text(text: str | bytes, where: str) -> str | bytes:
     """Refuse what no shell can hold.
 
     Raises:
-        InvalidError: A NUL byte, or the mask of a secret.
+        InvalidError: A NUL byte, a character that no bytes stand for, or the mask of a secret.
     """
     if (b"\0" if isinstance(text, bytes) else "\0") in text:  # type: ignore[operator]  # like with like
         raise InvalidError(f"{where} holds a NUL byte", "no command, path or variable can carry one")
+    if isinstance(text, str):
+        encoded(text, where)
     refuse_mask(text, where)
     return text
+
+
+def encoded(text: str, where: str) -> bytes:
+    """Text as the bytes that a host will see: UTF-8, surrogate escapes give their bytes back.
+
+    Raises:
+        InvalidError: A character that no bytes stand for.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        odd = text[error.start]
+        raise InvalidError(f"{where} holds {odd!r}", "no bytes stand for half of a character") from None
 
 
 @frozen
@@ -279,7 +293,7 @@ def _describe(action: Action[Any]) -> tuple[object, ...]:
                 action.value,
                 tuple((k, "secret" if isinstance(v, Secret) else v) for k, v in sorted(action.env.items())),
                 action.cwd,
-                "secret" if isinstance(stdin, Secret) else stdin and hashlib.sha256(stdin).hexdigest(),
+                "secret" if isinstance(stdin, Secret) else stdin and _sha256(stdin),
                 action.upload and (action.upload.target, action.upload.sha256),
                 None if action.become is None else (action.become.user, action.become.method),
                 action.timeout,
@@ -301,7 +315,13 @@ def _describe(action: Action[Any]) -> tuple[object, ...]:
 
 def digest(action: Action[Any]) -> str:
     """Hex digest of what an action is: equal actions have equal ones, secrets count by name only."""
-    return hashlib.sha256(repr(_describe(action)).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return _sha256(repr(_describe(action)).encode("utf-8", "surrogateescape"))[:32]
+
+
+def _sha256(data: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()
 
 
 def map_commands(action: Action[Any], change: Callable[[Command[Any]], Command[Any]]) -> Action[Any]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 from frozendict import frozendict
@@ -13,6 +11,9 @@ from frozendict import frozendict
 from kxflow.values.errors import InvalidError, UnknownHostError
 from kxflow.values.freeze import Vars, frozen_vars
 from kxflow.values.host import Connect, Host, Ssh, hosts_tuple, role_vars
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @frozen(repr=False)
@@ -43,10 +44,10 @@ class Cluster:
     role_vars: Mapping[str, Vars] = field(factory=dict, converter=role_vars, kw_only=True)
     overrides: Vars = field(factory=dict, converter=frozen_vars, kw_only=True)
     _ranks: frozendict[str, int] = field(factory=frozendict, kw_only=True, repr=False, eq=False)
-    _by_name: dict[str, Host] = field(init=False, repr=False, eq=False)
+    _by_name: frozendict[str, Host] = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "_by_name", {host.name: host for host in self.hosts})
+        object.__setattr__(self, "_by_name", frozendict({host.name: host for host in self.hosts}))
 
     @staticmethod
     def load(path: str | Path, *, overrides: Mapping[str, Any] | None = None) -> Cluster:
@@ -55,6 +56,8 @@ class Cluster:
         Raises:
             InventoryError: Everything that is wrong with it, each with file and line.
         """
+        from pathlib import Path
+
         from kxflow.values.inventory import load
 
         return load(Path(path)).override(overrides or {})
@@ -110,6 +113,8 @@ class Cluster:
         try:
             return self._by_name[name]
         except KeyError:
+            import difflib
+
             near = tuple(difflib.get_close_matches(name, self._by_name, n=2))
             raise UnknownHostError(name, near) from None
 

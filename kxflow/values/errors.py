@@ -27,7 +27,12 @@ class InvalidError(KxflowError, ValueError):
 
 @frozen
 class UnknownHostError(KxflowError, LookupError):
-    """A host name that the cluster does not hold."""
+    """A host name that the cluster does not hold.
+
+    Attributes:
+        host: The name that was asked for.
+        near: Names that the cluster holds and that are like it.
+    """
 
     host: str
     near: tuple[str, ...] = ()
@@ -58,7 +63,11 @@ class Problem:
 
 @frozen
 class ProblemsError(KxflowError, ValueError):
-    """Several problems, all of them, found before any host was touched."""
+    """Several problems, all of them, found before any host was touched.
+
+    Attributes:
+        problems: In the order in which they were found.
+    """
 
     problems: tuple[Problem, ...]
 
@@ -68,17 +77,29 @@ class ProblemsError(KxflowError, ValueError):
 
 @frozen
 class CompositionError(ProblemsError):
-    """A pipeline that does not fit together, or does not fit its cluster."""
+    """A pipeline that does not fit together, or does not fit its cluster.
+
+    Attributes:
+        problems: Each names its place in the pipeline.
+    """
 
 
 @frozen
 class InventoryError(ProblemsError):
-    """An inventory that cannot be read; each problem names its file and line."""
+    """An inventory that cannot be read.
+
+    Attributes:
+        problems: Each names its file and line.
+    """
 
 
 @frozen
 class MergeError(KxflowError, ValueError):
-    """Two reports that say different things of one and the same step on one host."""
+    """Two reports that say different things of one and the same step on one host.
+
+    Attributes:
+        path, host: Of that step.
+    """
 
     path: str
     host: str

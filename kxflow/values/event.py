@@ -51,7 +51,14 @@ class RunBegan:
 
 @frozen(kw_only=True)
 class StepBegan:
-    """A step began on a host."""
+    """A step began on a host.
+
+    Attributes:
+        run: Id of the run.
+        pipeline, module, task, step, host: The address.
+        position: Place in the canonical order.
+        at: UTC.
+    """
 
     run: str
     pipeline: str
@@ -68,7 +75,10 @@ class OutputChunk:
     """Bytes that a step wrote, as they came; only where asked for.
 
     Attributes:
+        module, task, step, host: The address.
+        position: Place in the canonical order.
         stream: `stdout` or `stderr`.
+        data: Not empty; cut anywhere, also within a character.
     """
 
     module: str
@@ -85,6 +95,8 @@ class StepRetried:
     """A try of a step failed and another one follows.
 
     Attributes:
+        module, task, step, host: The address.
+        position: Place in the canonical order.
         attempt: The one that failed.
         delay: Seconds until the next.
     """
@@ -100,7 +112,11 @@ class StepRetried:
 
 @frozen
 class StepEnded:
-    """A step has its result."""
+    """A step has its result.
+
+    Attributes:
+        result: Its record, also where it was skipped or never ran.
+    """
 
     result: StepResult
 
@@ -110,6 +126,8 @@ class RunEnded:
     """The run is over, every result was given.
 
     Attributes:
+        run, pipeline: Id of the run, name of the pipeline.
+        at: UTC.
         faults: What went wrong with the run itself: interrupted, a sink could not write.
     """
 
@@ -123,7 +141,7 @@ Event: TypeAlias = RunBegan | StepBegan | OutputChunk | StepRetried | StepEnded 
 
 
 def fold(events: Iterable[Event]) -> Report:
-    """The report of a stream that was kept: what `run` gives of the same pipeline."""
+    """The report of a stream whose events were kept: what `run` gives of the same pipeline."""
     results: list[StepResult] = []
     faults: tuple[Fault, ...] = ()
     for event in events:

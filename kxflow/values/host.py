@@ -85,7 +85,8 @@ class Become:
         method: `sudo`, `su` or `doas`; `doas` cannot read a password without a terminal.
 
     Raises:
-        InvalidError: The user is no login name, the method unknown, or `doas` was given a password.
+        InvalidError: The user is no login name, the method unknown, the password holds a newline or NUL (nobody can
+            type one, and what is behind it would be taken for something else), or `doas` was given one.
     """
 
     user: str = field(default="root", validator=check_user)
@@ -95,6 +96,8 @@ class Become:
     def __attrs_post_init__(self) -> None:
         if self.method not in _METHODS:
             raise InvalidError(f"become method {self.method!r} is unknown", "use one of sudo, su, doas")
+        if self.password is not None and any(each in self.password.raw for each in (b"\n", b"\r", b"\0")):
+            raise InvalidError("the password of become holds a newline or NUL", "strip what was read from a file")
         if self.method == "doas" and self.password is not None:
             raise InvalidError("doas cannot read a password without a terminal", "allow it with `nopass`")
 

@@ -3,8 +3,26 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from typing import Final
+
+_UNUSUAL: Final = re.compile(r"[^\x20-\x7e\n\t]")
+
+
+def escaped(text: object) -> str:
+    r"""Text that stays text in HTML; what controls, hides or cannot be encoded is written out.
+
+    >>> print(escaped("<b>\x1b[2J\u202eé & \udcff"))
+    &lt;b&gt;\x1b[2J\u202eé &amp; \udcff
+    """
+    return html.escape(_UNUSUAL.sub(_written_out, str(text)))
+
+
+def _written_out(found: re.Match[str]) -> str:
+    sign = found[0]
+    return sign if sign.isprintable() else sign.encode("unicode_escape").decode()
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, total: int, most: int = 200) -> str:
@@ -21,13 +39,41 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, total: in
 
 def title(text: object) -> str:
     """A line in bold."""
-    return f"<p><b>{html.escape(str(text))}</b></p>"
+    return f"<p><b>{escaped(text)}</b></p>"
+
+
+def line(text: object) -> str:
+    """A line."""
+    return f"<p>{escaped(text)}</p>"
 
 
 def preformatted(name: str, text: str) -> str:
     """A named block of text as it is; nothing where it is empty."""
-    return f"<p>{html.escape(name)}</p><pre>{html.escape(text)}</pre>" if text else ""
+    return f"<p>{escaped(name)}</p><pre>{escaped(text)}</pre>" if text else ""
+
+
+class Block(str):
+    """Text whose line breaks count, as a cell."""
+
+    __slots__ = ()
+
+
+def tree(name: str, branches: Iterable[tuple[str, Iterable[str]]]) -> str:
+    """A named list of lists.
+
+    >>> tree("p", [("m", ["t"])])
+    '<p><b>p</b></p><ul><li><b>m</b><ul><li>t</li></ul></li></ul>'
+    """
+    items = (
+        f"<li><b>{escaped(branch)}</b><ul>{''.join(f'<li>{escaped(leaf)}</li>' for leaf in leaves)}</ul></li>"
+        for branch, leaves in branches
+    )
+    return f"{title(name)}<ul>{''.join(items)}</ul>"
 
 
 def _row(cells: Sequence[object], tag: str) -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+    return "<tr>" + "".join(f"<{tag}>{_cell(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+
+def _cell(cell: object) -> str:
+    return f"<pre>{escaped(cell)}</pre>" if isinstance(cell, Block) else escaped(cell)

@@ -26,7 +26,7 @@ Outcome: TypeAlias = IOResult[Report, Report]
 
 
 def either(outcome: Result[A, B] | IOResult[A, B], on_success: Callable[[A], C], on_failure: Callable[[B], C]) -> C:
-    """Consume a container, whichever track it is on.
+    """Consume a container, whichever track `outcome` is on: by `on_success`, or by `on_failure`.
 
     >>> either(Success(2), lambda n: n + 1, len)
     3
@@ -62,7 +62,7 @@ def outcome_of(report: Report) -> Outcome:
 
 
 def report_of(outcome: Outcome) -> Report:
-    """The report, whichever track it came on."""
+    """The report in the `outcome` of a run, whichever track it came on."""
     return either(outcome, _same, _same)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Final
 
 from attrs import frozen
 
 HEAD: Final = 16 * 1024
 TAIL: Final = 48 * 1024
-_EMPTY: Final = hashlib.sha256(b"").hexdigest()
+_EMPTY: Final = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # SHA-256 of nothing
 
 
 @frozen(repr=False)
@@ -35,6 +34,8 @@ class Output:
     @classmethod
     def of(cls, data: bytes) -> Output:
         """The record of bytes that are all at hand."""
+        import hashlib
+
         head, rest = data[:HEAD], data[HEAD:]
         return cls(head, rest[-TAIL:], len(data), hashlib.sha256(data).hexdigest())
 
@@ -81,6 +82,8 @@ class Collector:
     __slots__ = ("_digest", "_head", "_tail", "_whole", "limit", "size")
 
     def __init__(self, whole: int = 0) -> None:
+        import hashlib
+
         self._head = bytearray()
         self._tail = bytearray()
         self._whole = bytearray()
@@ -92,8 +95,8 @@ class Collector:
         """Take the next bytes."""
         self.size += len(chunk)
         self._digest.update(chunk)
-        if self.limit and self.size <= self.limit:
-            self._whole += chunk
+        if len(self._whole) < self.limit:
+            self._whole += chunk[: self.limit - len(self._whole)]
         room = HEAD - len(self._head)
         if room > 0:
             self._head += chunk[:room]
@@ -109,7 +112,7 @@ class Collector:
         return self.size > self.limit
 
     def whole(self) -> bytes:
-        """Every byte, where not overflowed."""
+        """Every byte, up to the limit."""
         return bytes(self._whole)
 
     def take(self) -> Output:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -190,30 +189,23 @@ def _plain(result: StepResult) -> dict[str, Any]:
     return row
 
 
-def _report_html(report: Report, most: int = 200) -> str:
-    """A table for notebooks: a summary line, then faults first; everything from hosts is escaped."""
-    rows = sorted(report.results, key=lambda each: not each.spoils)[:most]
-    head = f"<p><b>{html.escape(repr(report)[7:-1])}</b></p>"
-    faults = "".join(f"<p>{html.escape(str(fault))}</p>" for fault in report.faults)
-    body = "".join(_row_html(each) for each in rows)
-    more = f"<p>… and {len(report) - len(rows)} more</p>" if len(report) > len(rows) else ""
-    columns = "".join(f"<th>{name}</th>" for name in ("host", "step", "status", "reason", "seconds", "output"))
-    return f"{head}{faults}<table><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table>{more}"
+def _report_html(report: Report) -> str:
+    """A table for notebooks: a summary line, then faults first."""
+    from kxflow.values.markup import Block, line, table, title
+
+    rows = sorted(report.results, key=lambda each: not each.spoils)
+    cells = ((*_cells(each), Block(last_lines(each))) for each in rows)
+    columns = ("host", "step", "status", "reason", "seconds", "last output")
+    told = title(repr(report)[len("Report(") : -1]) + "".join(map(line, report.faults))
+    return told + table(columns, cells, total=len(rows))
+
+
+def _cells(result: StepResult) -> tuple[str, ...]:
+    path = "/".join((result.module, result.task, result.step))
+    return (result.host, path, result.status.name, result.reason, f"{result.duration:.2f}")
 
 
 def last_lines(result: StepResult, most: int = 3) -> str:
     """The end of what a step wrote: of stderr, or of stdout where that is empty."""
     output = result.stderr if result.stderr.size else result.stdout
     return "\n".join(line[-200:] for line in output.lines()[-most:])
-
-
-def _row_html(result: StepResult) -> str:
-    cells = (
-        result.host,
-        "/".join((result.module, result.task, result.step)),
-        result.status.name,
-        result.reason,
-        f"{result.duration:.2f}",
-    )
-    texts = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
-    return f"<tr>{texts}<td><pre>{html.escape(last_lines(result))}</pre></td></tr>"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import Final, NoReturn
 
 from attrs.exceptions import FrozenInstanceError
@@ -55,7 +54,9 @@ class Secret:
         raise FrozenInstanceError
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and hmac.compare_digest(self.raw, other.raw)
+        from hmac import compare_digest
+
+        return isinstance(other, Secret) and compare_digest(self.raw, other.raw)
 
     def __hash__(self) -> int:
         return hash((Secret, self.raw))
