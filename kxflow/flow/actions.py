@@ -50,6 +50,7 @@ class Options(TypedDict, total=False):
         idempotent: It may be run again when its end is not known.
         detached: It survives the loss of the connection.
         readonly: It changes nothing: a plan may run it, there is nothing to undo.
+        one_shot: It does its work anew each time, and is meant to.
         example: What a plan takes for its value while that is not known.
     """
 
@@ -67,6 +68,7 @@ class Options(TypedDict, total=False):
     idempotent: bool
     detached: bool
     readonly: bool
+    one_shot: bool
     example: Any
 
 

@@ -124,7 +124,7 @@ def _change(payload: Any) -> Change | None:
 def _judge(command: Command[Any], ended: frames.Ended, where: str) -> tuple[Status, str, Fault | None, Any]:
     what = "the command" if command.sensitive else f"`{_short(str(command))}`"
     if ended.how == "ran" and ended.exit_code not in command.ok_codes:
-        if command.probe is not None and not command.sensitive and (words := str(ended.stderr).strip().splitlines()):
+        if command.tells and not command.sensitive and (words := str(ended.stderr).strip().splitlines()):
             return _failed("exit", f"{_short(words[-1])} (exit status {ended.exit_code})", where)
         if ended.signal is not None:
             return _failed("signal", f"{what} was ended by signal {ended.signal}", where)

@@ -180,6 +180,7 @@ class Command(Action[T_co]):
         idempotent: It may be run again when its end is not known.
         detached: It survives the loss of the connection.
         readonly: It changes nothing: a plan may run it, there is nothing to undo.
+        one_shot: It does its work anew each time, and is meant to.
         example: What a plan takes for its value while that is not known.
     """
 
@@ -202,6 +203,7 @@ class Command(Action[T_co]):
     idempotent: bool = False
     detached: bool = False
     readonly: bool = False
+    one_shot: bool = False
     example: Any = field(default=ABSENT, eq=False, repr=False)
 
     @property
@@ -213,6 +215,11 @@ class Command(Action[T_co]):
     def asks_first(self) -> bool:
         """It may find that there is nothing to do."""
         return self.check is not None or self.probe is not None
+
+    @property
+    def tells(self) -> bool:
+        """Where it fails, the last line that it wrote to stderr says why."""
+        return self.probe is not None or self.readonly or self.one_shot
 
     def __str__(self) -> str:
         if self.text is not None:
@@ -337,6 +344,11 @@ def commands_of(action: Action[Any]) -> tuple[Command[Any], ...]:
             return tuple(each for part in action.actions for each in commands_of(part))
         case _:
             return ()
+
+
+def repeats(action: Action[Any]) -> bool:
+    """It may succeed again on a host where nothing changed, and says so: it only reads, or is one-shot."""
+    return any(each.readonly or each.one_shot for each in commands_of(action))
 
 
 def ok_code_set(value: Iterable[int]) -> frozenset[int]:

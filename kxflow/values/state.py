@@ -16,6 +16,7 @@ State: TypeAlias = frozendict[str, str]
 """Attributes of a thing, in the order in which its probe prints them; none at all: it is not there."""
 
 GONE: Final[State] = frozendict()
+_SIGNS: Final = str.maketrans("", "", "._+:@~-")
 CONTENT: Final = "content"
 """The attribute that holds what a thing holds; a probe gives it apart, and no comparison looks at it."""
 
@@ -28,8 +29,8 @@ def state(values: Mapping[str, str | int]) -> State:
     """
     found: dict[str, str] = {}
     for name, value in values.items():
-        if not name or not name.replace("_", "").replace("-", "").replace(".", "").isalnum():
-            raise InvalidError(f"attribute {name!r} cannot be one", "use letters, digits and ._-")
+        if not name or not name.translate(_SIGNS).isalnum():
+            raise InvalidError(f"attribute {name!r} cannot be one", "use letters, digits and ._+:@~-")
         if not isinstance(value, str | int) or ("\0" in str(value) and name != CONTENT):
             raise InvalidError(f"{name}={value!r} cannot be", "give text without NUL, or a whole number")
         found[name] = str(int(value)) if isinstance(value, int) else value

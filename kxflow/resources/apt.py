@@ -1,0 +1,161 @@
+"""Debian's packages: what dpkg knows of them, and what apt-get does with them.
+
+Variables that steer it: `kx_age` minutes after which lists are fetched anew (empty: never), `kx_wait` seconds to wait
+for locks that others hold, `kx_rec` (`yes`, `no` or empty), `kx_may` others may be removed, `kx_purge`, `kx_sweep`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+GET: Final = r"""
+export LC_ALL=C DEBIAN_FRONTEND=noninteractive APT_LISTCHANGES_FRONTEND=none UCF_FORCE_CONFFOLD=1
+kx_l=/var/lib/apt/lists kx_locked='Unable to lock'
+kx_tmp=$(mktemp -d) || kx_no 'no place for a temporary file'
+trap 'rm -rf -- "$kx_tmp"' EXIT
+# apt-get waits for the lock of dpkg itself, for those of its lists and its archive not. What it says goes to a file:
+# a service that a package starts would keep a pipe open.
+kx_get() {
+  kx_i=0
+  while ! apt-get -qq -y -o DPkg::Lock::Timeout=$kx_wait -o Dpkg::Options::=--force-confdef \
+    -o Dpkg::Options::=--force-confold "$@" </dev/null 2>"$kx_tmp/said"; do
+    if [ $kx_i -ge $kx_wait ] || ! grep -q "$kx_locked" "$kx_tmp/said"; then
+      cat "$kx_tmp/said" >&2
+      return 1
+    fi
+    sleep 1
+    kx_i=$((kx_i+1))
+  done
+  cat "$kx_tmp/said" >&2
+}
+# The folder of unfinished downloads is touched by every update, also where there is nothing new.
+kx_fresh() {
+  [ "$kx_age" ] || return 0
+  [ "$kx_age" != 0 ] || return 1
+  [ "$(find $kx_l/partial -prune -mmin -$kx_age 2>/dev/null)" ] || return 1
+  [ -z "$(find /etc/apt/sources.list /etc/apt/sources.list.d -newer $kx_l/partial 2>/dev/null)" ] || return 1
+  ls $kx_l | grep -q _
+}
+kx_refresh() {
+  kx_age=
+  kx_get update
+}
+"""
+
+ASK: Final = r"""
+kx_pr() {
+  kx_h=$(dpkg-query -W -f '${Package}:${Architecture} ${db:Status-Status} ${Version}\n' "$@" 2>/dev/null)
+  kx_w=
+  for kx_n in "$@"; do
+    kx_pv "$kx_n"
+    [ "$is" ] || [ "$kx_w" ] || kx_w=$(kx_provided)
+  done
+}
+kx_provided() {
+  dpkg-query -W -f '${Package} ${db:Status-Status} , ${Provides},\n' |
+    sed -n 's/ ([^)]*)//g; s/^\([^ ]*\) installed \(.*, [^,].*\)/\1 \2/; t x; d; :x; s/,/ ,/g; p'
+}
+# Of several architectures an installed one counts; a name that no package has stands for one that provides it.
+kx_pv() {
+  is= kx_q=$1
+  case $kx_q in *:*) ;; *) kx_q="$kx_q:*" ;; esac
+  while read -r kx_x kx_y kx_z; do
+    case $kx_x in
+      $kx_q) ;;
+      *) continue ;;
+    esac
+    case $kx_y in
+      installed | triggers-*) is=$kx_z; return ;;
+      not-installed) ;;
+      config-files) [ "$kx_purge" ] && is=${is:-config-files} ;;
+      *) is=$kx_y ;;
+    esac
+  done <<kx_end
+$kx_h
+kx_end
+  [ "$is" ] || case $kx_w in *", $1 ,"*) is=provided ;; esac
+}
+"""
+
+LATEST: Final = r"""
+kx_pl() {
+  case $is in '' | provided | config-files) return ;; esac
+  kx_fresh || kx_refresh >/dev/null 2>&1
+  kx_x=$(apt-cache policy -- "$1" | sed -n 's/^  Candidate: //p')
+  case $kx_x in "$is" | '(none)' | '') is=latest ;; esac
+}
+"""
+
+CHANGE: Final = r"""
+# A dpkg that was ended in the middle has to be seen through first.
+kx_mend() {
+  set -- /var/lib/dpkg/updates/*
+  [ ! -e "$1" ] || dpkg --force-confdef --force-confold --configure -a </dev/null
+}
+# What is no name would be taken for a pattern (.) or for an order to remove (-).
+kx_known() {
+  for kx_x in $get; do
+    kx_x=${kx_x%%=*}
+    case $kx_x in
+      *.* | *[+-])
+        kx_y=${kx_x%:*}
+        apt-cache pkgnames -- "$kx_y" | grep -qFx -- "$kx_y" || kx_no "E: Unable to locate package $kx_x"
+        ;;
+    esac
+  done
+}
+kx_install() {
+  set --
+  case $kx_rec in yes) set -- --install-recommends ;; no) set -- --no-install-recommends ;; esac
+  [ "$kx_may" ] || set -- "$@" --no-remove
+  case $get in *=*) set -- "$@" --allow-downgrades ;; esac
+  (kx_known) && kx_get "$@" install -- $get
+}
+# Lists that are not too old may still be behind: where that is not enough, they are fetched and all is tried again.
+kx_pg() {
+  kx_mend
+  kx_fresh || kx_refresh || ! grep -q "$kx_locked" "$kx_tmp/said" || return 1
+  kx_install 2>"$kx_tmp/first" && return
+  if [ "$kx_age" ] && grep -qE 'Unable to (locate|fetch)|Failed to fetch|no installation candidate|was not found' \
+    "$kx_tmp/first"; then
+    kx_refresh
+    kx_install
+    return
+  fi
+  cat "$kx_tmp/first" >&2
+  return 1
+}
+kx_sim() { apt-get -s -qq "$@" 2>/dev/null | sed -n 's/^Remv \([^ ]*\).*/\1/p; s/^Purg \([^ ]*\).*/\1/p'; }
+# Is it among these, with or without its architecture?
+kx_has() { case " $2 " in *" $1 "* | *" ${1%:*} "*) return 0 ;; esac; return 1; }
+kx_one() { kx_one=$(echo $1); }
+# Packages for names: those that provide it, where no package has the name.
+kx_real() {
+  real=
+  for kx_n in $drop; do
+    kx_pv "$kx_n"
+    case $is in
+      '') ;;
+      provided)
+        while read -r kx_x kx_y; do case $kx_y in *", $kx_n ,"*) real="$real $kx_x" ;; esac; done <<kx_end
+$kx_w
+kx_end
+        ;;
+      *) real="$real $kx_n" ;;
+    esac
+  done
+}
+kx_pd() {
+  kx_mend
+  kx_real
+  [ "$real" ] || return 0
+  more=
+  for kx_y in $(kx_sim remove -- $real); do kx_has "$kx_y" "$real" || more="$more $kx_y"; done
+  [ -z "$more" ] || [ "$kx_may" ] || kx_no "others need it and would be removed too:$more"
+  if [ "$kx_sweep" ]; then
+    kx_one "$(kx_sim autoremove)"
+    for kx_y in $(kx_sim --autoremove remove -- $real); do kx_has "$kx_y" "$kx_one$real" || real="$real $kx_y"; done
+  fi
+  kx_get ${kx_purge:+--purge} remove -- $real
+}
+"""

@@ -1,0 +1,220 @@
+"""Packages of the host's own package manager."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, TypeAlias, cast
+
+from attrs import evolve, frozen
+
+from kxflow.flow.actions import shell
+from kxflow.flow.ensure import ensure, ensuring
+from kxflow.flow.step import Step
+from kxflow.resources.managers import MANAGERS, ManagerName, words
+from kxflow.resources.paths import sh
+from kxflow.values.action import Command
+from kxflow.values.errors import InvalidError
+from kxflow.values.state import CONTENT, Ensured, State
+
+Presence: TypeAlias = Literal["present", "absent"]
+
+DAY: Final = 86400.0
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*(:[A-Za-z0-9-]+)?")
+_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:_^-]*\*?")
+
+_SEE: Final = r"""
+kx_see() {
+kx_pv "$1"
+case $2 in
+installed) case $is in [0-9]*|provided) is=installed;; esac;;
+latest) kx_pl "$1";;
+purged) is=${is:-purged};;
+absent) ;;
+*) case $is in $2) is=$2;; esac;;
+esac
+is=${is:-absent}
+}
+"""
+_SAY: Final = r"""
+kx_tell() { while [ $# -gt 0 ]; do kx_see "$1" "$2"; kx_say "$1" "$is"; shift 2; done; }
+"""
+_DO: Final = r"""
+kx_do() {
+get= drop=
+while [ $# -gt 0 ]; do
+kx_see "$1" "$2"
+if [ "$is" != "$2" ]; then
+case $2 in
+absent|purged) drop="$drop $1";;
+installed|latest) get="$get $1";;
+*) get="$get $1=$2";;
+esac
+fi
+shift 2
+done
+[ -z "$get" ] || kx_pg || exit 1
+[ -z "$drop" ] || kx_pd || exit 1
+}
+"""
+
+
+@frozen(kw_only=True)
+class Package:
+    """Packages, and how they are to be brought and taken away.
+
+    Attributes:
+        names: In order.
+        manager: Of which manager; the one that the host uses where None.
+        update: Seconds after which the lists of what there is are fetched anew; None: never.
+        lock: Seconds to wait for others who are at it.
+        recommends: What is recommended comes along or not; as the host says where None.
+        may_remove: Other packages may be removed for it.
+        purge: Without its configuration.
+        sweep: What is taken away takes along what nothing needs any more.
+    """
+
+    names: tuple[str, ...]
+    manager: ManagerName | None = None
+    update: float | None = DAY
+    lock: int = 600
+    recommends: bool | None = None
+    may_remove: bool = False
+    purge: bool = False
+    sweep: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Kind and names."""
+        return ("package", " ".join(self.names))
+
+    def probe(self, wanted: State) -> str:
+        """What is installed of each; for the latest, whether there is a newer one."""
+        return self._text(wanted, _SAY, "kx_tell", change=False)
+
+    def apply(self, wanted: State) -> Command[Any]:
+        """One transaction for all that is to come, one for all that is to go."""
+        return cast("Command[Any]", shell(self._text(wanted, _DO, "kx_do", change=True)))
+
+    def _text(self, wanted: State, define: str, call: str, *, change: bool) -> str:
+        latest = "latest" in wanted.values()
+        pairs = " ".join(f"{sh(name)} {sh(value)}" for name, value in wanted.items())
+        given = " ".join(sh(name) for name in wanted)
+        its = words(self.manager, latest=latest, change=change)
+        return f"{self._variables()}\n{its}{_SEE.strip()}\n{define.strip()}\nkx_pr {given}\n{call} {pairs}\n"
+
+    def _variables(self) -> str:
+        age = "" if self.update is None else -int(-self.update // 60)
+        recommends = {None: "", True: "yes", False: "no"}[self.recommends]
+        flags = " ".join(
+            f"kx_{name}={'1' if on else ''}"
+            for name, on in (("may", self.may_remove), ("purge", self.purge), ("sweep", self.sweep))
+        )
+        return f"kx_age={age} kx_wait={self.lock} kx_rec={recommends} {flags}"
+
+    def back(self, before: State) -> Command[Ensured]:
+        """What was not there goes again, with what came along for it; what was comes again in its version."""
+        return ensuring(evolve(self, sweep=True), {name: _back(value) for name, value in before.items()})
+
+
+def _back(found: str) -> str:
+    """A state that can be brought about again."""
+    if found in ("absent", "config-files", "purged"):
+        return "absent"
+    return found if found[0].isdigit() else "installed"
+
+
+def package(
+    names: str | Iterable[str],
+    *,
+    version: str | None = None,
+    latest: bool = False,
+    state: Presence = "present",
+    purge: bool = False,
+    update: float | None = DAY,
+    recommends: bool | None = None,
+    may_remove: bool = False,
+    lock: float = 600,
+    manager: ManagerName | None = None,
+    name: str | None = None,
+) -> Step[Ensured]:
+    """Packages of the host's own package manager, all of them in one transaction.
+
+    >>> package("cowsay")
+    Step('package cowsay')
+    >>> package(["nginx=1.22.*", "libssl3:amd64"], recommends=False)
+    Step('package nginx libssl3:amd64')
+
+    States: `present` (in any version, in that of `version=`, or the latest that the host knows of), `absent`.
+    Probe: `dpkg-query -W`. A name that no package has, but an installed one provides, counts as installed.
+
+    It keeps changed configuration files, asks nothing, and waits for others who hold the locks. An undo removes what
+    was not there and what came along for it and nothing else needs; what was removed comes again in its version, if
+    that is still to be had. Other packages are not removed for it: that fails, and names them.
+
+    Args:
+        names: One or several, `NAME`, `NAME:ARCHITECTURE`, `NAME=VERSION`.
+        version: Of the one name, with its epoch; `*` at its end stands for any rest. It may be older.
+        latest: Newest that the host can get; to know it, lists that are too old are fetched anew.
+        state: Whether they are to be there.
+        purge: Remove the configuration too.
+        update: Before something is installed, fetch lists that are older than that many seconds, or than the list
+            of sources; 0: always, None: never. They are fetched, too, where a name or a version is not to be found.
+        recommends: Whether recommended packages come along; as the host is set up, where not given.
+        may_remove: Other packages may be removed for it; an undo does not bring those again.
+        lock: Seconds to wait for others.
+        manager: `apt`; the host's own, where not given.
+        name: Of the step.
+
+    Raises:
+        InvalidError: A name or version that cannot be, one twice, a version for several or for what is to go.
+    """
+    given = _named((names,) if isinstance(names, str) else tuple(names), version)
+    what = f"package {' '.join(given)}"
+    if state not in ("present", "absent"):
+        raise InvalidError(f"{what}: state={state!r}", 'write "present" or "absent"')
+    if state == "absent" and (latest or any(given.values())):
+        raise InvalidError(f"{what}: absent, and with a version", "give the names only")
+    if purge and state != "absent":
+        raise InvalidError(f"{what}: purge=True, and present", 'purge goes with state="absent"')
+    if latest and any(given.values()):
+        raise InvalidError(f"{what}: latest=True, and with a version", "give one of the two")
+    if manager is not None and manager not in MANAGERS:
+        raise InvalidError(f"{what}: manager={manager!r}", f"known are {', '.join(MANAGERS)}")
+    if update is not None and not 0 <= update < float("inf"):
+        raise InvalidError(f"{what}: update={update!r}", "give seconds >= 0, or None for never")
+    if not 0 <= lock < float("inf"):
+        raise InvalidError(f"{what}: lock={lock!r}", "give seconds >= 0")
+    its = Package(
+        names=tuple(given),
+        manager=manager,
+        update=update,
+        lock=int(lock),
+        recommends=recommends,
+        may_remove=may_remove,
+        purge=purge,
+    )
+    else_ = "latest" if latest else "installed" if state == "present" else "purged" if purge else "absent"
+    return ensure(its, {each: its_version or else_ for each, its_version in given.items()}, name=name)
+
+
+def _named(names: tuple[str, ...], version: str | None) -> Mapping[str, str | None]:
+    """Versions by name; None where none is wanted."""
+    if version is not None and len(names) != 1:
+        raise InvalidError(f"package: version= and {len(names)} names", "write NAME=VERSION")
+    found: dict[str, str | None] = {}
+    for each in names:
+        name, _, its_version = each.partition("=")
+        if not _NAME.fullmatch(name) or name == CONTENT:
+            raise InvalidError(f"package {each!r} cannot be one", "write NAME, NAME:ARCHITECTURE or NAME=VERSION")
+        if name in found:
+            raise InvalidError(f"package {name} is given twice", "name each once")
+        wanted = version or its_version or None
+        if wanted is not None and not _VERSION.fullmatch(wanted):
+            raise InvalidError(
+                f"package {name}: version {wanted!r} cannot be one", "write it with its epoch, as 1:2.3-4"
+            )
+        found[name] = wanted
+    if not found:
+        raise InvalidError("package without a name", "give at least one")
+    return found

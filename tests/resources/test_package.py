@@ -1,0 +1,304 @@
+"""Packages on Debian: real dpkg and apt-get in a box that knows of no package but those that a test makes."""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kxflow as kx
+from kxflow.resources import package
+from kxflow.testing.fleet import until
+from kxflow.testing.plugin import need_program
+from tests.resources.conftest import Box
+from tests.resources.debs import bare, deb, index
+from tests.resources.helpers_services import before, cycle, done, ran, undone
+
+
+@pytest.fixture
+def debs(box: Box) -> Path:
+    """The folder of packages of a bare box: `kxapp` 1.0 and 1:2.0, which needs `kxlib`."""
+    folder = bare(box)
+    deb(folder, "kxlib")
+    deb(folder, "kxapp", "1.0", Depends="kxlib")
+    deb(folder, "kxapp", "1:2.0", Depends="kxlib")
+    deb(folder, "kxother")
+    index(folder)
+    return folder
+
+
+def installed(box: Box) -> str:
+    """All that dpkg knows of, sorted."""
+    return box.sh("dpkg-query -W -f '${Package} ${Version} ${db:Status-Status}\n'")
+
+
+def failure(result: kx.StepResult) -> str:
+    """What a failed step says."""
+    assert result.status is kx.Status.Failed
+    assert result.error is not None
+    return result.error.what
+
+
+def test_packages_come_are_repaired_and_go_with_what_came_along(box: Box, debs: Path) -> None:
+    """Fresh, again, drifted, undone: the library that was needed goes, too."""
+    first = cycle(
+        box.cluster,
+        package(["kxapp", "kxother"]),
+        drift=lambda: box.sh("apt-get -qq -y remove kxapp"),
+        seen=lambda: installed(box),
+    )
+    assert first.change is not None
+    assert first.change.diff == "-kxapp absent\n-kxother absent\n+kxapp installed\n+kxother installed"
+
+
+@pytest.mark.parametrize("shell", ["busybox", "mksh", "zsh", "bash"])
+def test_every_shell_of_a_host_can_do_it(box: Box, debs: Path, shell: str) -> None:
+    """The words are POSIX."""
+    box.sh(f"ln -sf {need_program(shell)} /bin/sh")
+    first = done(box.cluster, package(["kxapp=1.*", "kxother"]))
+    assert ran(box.cluster, package(["kxapp=1.*", "kxother"])).status is kx.Status.Skipped
+    assert undone(box.cluster, package(["kxapp=1.*", "kxother"]), before(first)).status.ok
+    assert installed(box) == ""
+
+
+def test_a_list_is_one_transaction(box: Box, debs: Path) -> None:
+    """Apt-get ran once for both."""
+    done(box.cluster, package(["kxapp", "kxother"]))
+    *_, last = box.path("/var/log/apt/history.log").read_text().split("Start-Date")
+    assert "kxapp:amd64 (1:2.0)" in last
+    assert "kxother:amd64 (1.0)" in last
+
+
+def test_a_pinned_version_holds_with_its_epoch_and_may_be_older(box: Box, debs: Path) -> None:
+    """Newer, older, and back; `*` stands for any rest."""
+    done(box.cluster, package("kxapp", version="1:2.0"))
+    older = done(box.cluster, package("kxapp=1.0"))
+    assert "kxapp 1.0 installed" in installed(box)
+    assert ran(box.cluster, package("kxapp=1.*")).status is kx.Status.Skipped
+    assert undone(box.cluster, package("kxapp=1.0"), before(older)).status is kx.Status.Succeeded
+    assert "kxapp 1:2.0 installed" in installed(box)
+    done(box.cluster, package("kxapp", version="1.*"))
+    assert ran(box.cluster, package("kxapp")).status is kx.Status.Skipped
+
+
+def test_latest_fetches_old_lists_and_upgrades(box: Box, debs: Path) -> None:
+    """A newer version is seen where the lists are too old, and an undo brings the older one again."""
+    done(box.cluster, package("kxapp", latest=True))
+    assert ran(box.cluster, package("kxapp", latest=True)).status is kx.Status.Skipped
+    deb(debs, "kxapp", "1:3.0", Depends="kxlib")
+    index(debs)
+    assert ran(box.cluster, package("kxapp", latest=True)).status is kx.Status.Skipped
+    newer = done(box.cluster, package("kxapp", latest=True, update=0))
+    assert newer.change is not None
+    assert newer.change.before == "kxapp 1:2.0"
+    assert "kxapp 1:3.0 installed" in installed(box)
+    assert undone(box.cluster, package("kxapp", latest=True), before(newer)).status is kx.Status.Succeeded
+    assert "kxapp 1:2.0 installed" in installed(box)
+
+
+def test_lists_are_fetched_when_they_are_too_old_and_never_where_nothing_is_to_come(box: Box, debs: Path) -> None:
+    """By their age, by newer sources, and where a name is not to be found."""
+    lists = box.path("/var/lib/apt/lists/partial")
+
+    def updates(step: kx.Step[object]) -> bool:
+        moment = lists.stat().st_mtime_ns if lists.exists() else 0
+        ran(box.cluster, step)
+        return lists.exists() and lists.stat().st_mtime_ns != moment
+
+    assert not updates(package("kxlib", update=None))
+    assert updates(package("kxlib"))
+    assert not updates(package("kxlib", update=0))
+    assert not updates(package("kxother"))
+    assert not updates(package("kxother", state="absent", update=0))
+    box.sh("touch -d '2 days ago' /var/lib/apt/lists/partial; touch -d '3 days ago' /etc/apt/sources.list*")
+    assert updates(package("kxother"))
+    box.sh("touch /etc/apt/sources.list; apt-get -qq -y remove kxother")
+    assert updates(package("kxother"))
+    deb(debs, "kxnew")
+    index(debs)
+    assert updates(package("kxnew"))
+    assert "kxnew 1.0 installed" in installed(box)
+
+
+def test_what_is_not_to_be_had_fails_in_the_words_of_apt(box: Box, debs: Path) -> None:
+    """A name, a version, a name that looks like a pattern or like an order to remove."""
+    assert failure(ran(box.cluster, package("nope"))) == "E: Unable to locate package nope (exit status 1)"
+    assert "Version '9' for 'kxapp' was not found" in failure(ran(box.cluster, package("kxapp=9")))
+    assert "Unable to locate package kx.pp" in failure(ran(box.cluster, package("kx.pp")))
+    done(box.cluster, package("kxlib"))
+    for name in ("kxlib-", "kxother+"):
+        assert f"Unable to locate package {name}" in failure(ran(box.cluster, package(name)))
+    assert installed(box) == "kxlib 1.0 installed\n"
+
+
+def test_a_name_that_others_provide_stands_for_them(box: Box, debs: Path) -> None:
+    """It comes by its one provider, counts as there, and goes with it."""
+    deb(debs, "kxmail", Provides="kxmta (= 3), kx-virtual.x")
+    index(debs)
+    first = done(box.cluster, package("kxmta"))
+    assert installed(box) == "kxmail 1.0 installed\n"
+    assert ran(box.cluster, package(["kxmta", "kx-virtual.x"])).status is kx.Status.Skipped
+    assert ran(box.cluster, package("kx-virtual")).status is kx.Status.Failed
+    assert undone(box.cluster, package("kxmta"), before(first)).status is kx.Status.Succeeded
+    assert installed(box) == ""
+    done(box.cluster, package("kxmail"))
+    done(box.cluster, package("kxmta", state="absent"))
+    assert installed(box) == ""
+
+
+def test_an_architecture_is_another_package(box: Box, debs: Path) -> None:
+    """`name:arch` is there when that one is."""
+    for architecture in ("amd64", "i386"):
+        deb(debs, "kxarch", Architecture=architecture, Multi_Arch="same")
+    box.sh("dpkg --add-architecture i386")
+    index(debs)
+    done(box.cluster, package("kxarch"))
+    assert ran(box.cluster, package("kxarch:amd64")).status is kx.Status.Skipped
+    cycle(
+        box.cluster,
+        package("kxarch:i386"),
+        drift=lambda: box.sh("apt-get -qq -y remove kxarch:i386"),
+        seen=lambda: box.sh("dpkg-query -W -f '${Package}:${Architecture} ${db:Status-Status}\n'"),
+    )
+    done(box.cluster, package("kxarch", state="absent"))
+
+
+def test_removal_leaves_others_alone_or_fails_and_names_them(box: Box, debs: Path) -> None:
+    """What depends on it is removed only where that was said."""
+    done(box.cluster, package("kxapp"))
+    told = failure(ran(box.cluster, package("kxlib", state="absent")))
+    assert told == "others need it and would be removed too: kxapp (exit status 1)"
+    assert "kxapp 1:2.0 installed" in installed(box)
+    done(box.cluster, package("kxlib", state="absent", may_remove=True))
+    assert installed(box) == ""
+
+
+def test_installing_removes_no_other_package_unless_it_may(box: Box, debs: Path) -> None:
+    """One that conflicts with another fails."""
+    deb(debs, "kxclash", Conflicts="kxother")
+    index(debs)
+    done(box.cluster, package("kxother"))
+    assert "Packages need to be removed but remove is disabled." in failure(ran(box.cluster, package("kxclash")))
+    done(box.cluster, package("kxclash", may_remove=True))
+    assert installed(box) == "kxclash 1.0 installed\n"
+
+
+def test_what_was_removed_comes_again_in_its_version(box: Box, debs: Path) -> None:
+    """Undoing a removal installs what there was."""
+    done(box.cluster, package("kxapp=1.0"))
+    gone = done(box.cluster, package(["kxapp", "kxother"], state="absent"))
+    assert ran(box.cluster, package(["kxapp", "kxother"], state="absent")).status is kx.Status.Skipped
+    assert undone(box.cluster, package(["kxapp", "kxother"], state="absent"), before(gone)).status.ok
+    assert installed(box) == "kxapp 1.0 installed\nkxlib 1.0 installed\n"
+
+
+def test_an_undo_takes_nothing_that_was_idle_before(box: Box, debs: Path) -> None:
+    """What nothing needed already before the step stays."""
+    box.sh("apt-get -qq update; apt-get -qq -y install kxlib kxother; apt-mark auto kxother >/dev/null")
+    first = done(box.cluster, package("kxapp"))
+    assert undone(box.cluster, package("kxapp"), before(first)).status.ok
+    assert installed(box) == "kxlib 1.0 installed\nkxother 1.0 installed\n"
+
+
+def test_changed_configuration_is_kept_and_purged_only_when_asked(box: Box, debs: Path) -> None:
+    """An upgrade does not ask about it; removal leaves it, purging does not."""
+    for version in ("1.0", "2.0"):
+        deb(debs, "kxconf", version, files={"etc/kxconf.conf": f"by package {version}"}, Conffiles="/etc/kxconf.conf")
+    index(debs)
+    done(box.cluster, package("kxconf=1.0"))
+    box.path("/etc/kxconf.conf").write_text("mine\n")
+    done(box.cluster, package("kxconf", latest=True))
+    assert box.path("/etc/kxconf.conf").read_text() == "mine\n"
+    done(box.cluster, package("kxconf", state="absent"))
+    assert box.path("/etc/kxconf.conf").read_text() == "mine\n"
+    assert ran(box.cluster, package("kxconf", state="absent")).status is kx.Status.Skipped
+    purged = done(box.cluster, package("kxconf", state="absent", purge=True))
+    assert purged.change is not None
+    assert purged.change.diff == "-kxconf config-files\n+kxconf purged"
+    assert not box.path("/etc/kxconf.conf").exists()
+    assert ran(box.cluster, package("kxconf", state="absent", purge=True)).status is kx.Status.Skipped
+
+
+def test_a_package_that_is_half_there_is_seen_through(box: Box, debs: Path) -> None:
+    """One whose script failed is no installed one; the next run mends it."""
+    deb(debs, "kxhalf", Postinst="test -e /srv/let")
+    index(debs)
+    assert "dpkg returned an error code" in failure(ran(box.cluster, package("kxhalf")))
+    assert installed(box) == "kxhalf 1.0 half-configured\n"
+    box.path("/srv/let").touch()
+    mended = done(box.cluster, package("kxhalf"))
+    assert mended.change is not None
+    assert mended.change.before == "kxhalf half-configured"
+    assert installed(box) == "kxhalf 1.0 installed\n"
+
+
+def test_a_dpkg_that_was_cut_off_is_seen_through_first(box: Box, debs: Path) -> None:
+    """Apt-get alone would refuse to do anything."""
+    box.sh("apt-get -qq update; apt-get -qq -y install kxlib")
+    box.sh("cp /var/lib/dpkg/status /var/lib/dpkg/updates/0000")
+    assert "dpkg was interrupted" in box.sh("apt-get -y install kxother 2>&1", ok=False)
+    done(box.cluster, package("kxother"))
+
+
+@pytest.mark.parametrize("lock", ["/var/lib/dpkg/lock-frontend", "/var/lib/apt/lists/lock"])
+def test_it_waits_for_others_who_hold_the_lock_but_not_for_ever(box: Box, debs: Path, lock: str) -> None:
+    """Within the bound it goes on when they are done; then it fails."""
+    results: list[kx.StepResult] = []
+
+    def work() -> None:
+        results.append(ran(box.cluster, package("kxlib", lock=60)))
+
+    box.path(lock).parent.mkdir(exist_ok=True)
+    with box.path(lock).open("w") as held:
+        fcntl.lockf(held, fcntl.LOCK_EX)
+        assert "lock" in failure(ran(box.cluster, package("kxlib", lock=0)))
+        worker = threading.Thread(target=work)
+        worker.start()
+        until(lambda: "apt-get" in box.sh("ps -eo args"), "apt-get waits")
+        assert not results
+    worker.join(30)
+    assert results[0].status is kx.Status.Succeeded, str(results[0].stderr)
+
+
+def test_what_cannot_be_done_leaves_all_as_it_was(box: Box, debs: Path) -> None:
+    """Without rights, and on a disk that cannot be written."""
+    nobody = package("kxlib").become("nobody")
+    assert failure(ran(box.cluster, nobody))
+    box.sh("apt-get -qq update; mount -t tmpfs -o ro tmpfs /var/cache/apt/archives; touch /var/lib/apt/lists/partial")
+    assert failure(ran(box.cluster, package("kxlib")))
+    assert installed(box) == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", " ", "a b", "-y", "./x.deb", "a;touch pwned", "$(touch pwned)", "a'b", 'a"b', "a\nb", "a\\b", "a*", "ä",
+     "content", "a:", "a= 1", "a=-1", "a=1 2", "a=*", "a=$(x)", "\udcff"],
+)  # fmt: skip
+def test_a_name_or_version_that_cannot_be_is_refused_at_once(name: str) -> None:
+    """No host is asked."""
+    with pytest.raises(kx.InvalidError):
+        package(name)
+
+
+def test_contradictions_are_refused_at_once() -> None:
+    """Each says what to write."""
+    cases: list[Callable[[], kx.Step[Any]]] = [
+        lambda: package([]),
+        lambda: package(["a", "a"]),
+        lambda: package(["a", "b"], version="1"),
+        lambda: package("a", state="absent", version="1"),
+        lambda: package("a", state="absent", latest=True),
+        lambda: package("a=1", latest=True),
+        lambda: package("a", purge=True),
+        lambda: package("a", state="gone"),  # type: ignore[arg-type]  # what a user may write
+        lambda: package("a", manager="brew"),  # type: ignore[arg-type]  # as above
+        lambda: package("a", update=-1),
+        lambda: package("a", lock=-1),
+    ]
+    for wrong in cases:
+        with pytest.raises(kx.InvalidError, match=r"^package"):
+            wrong()
