@@ -15,7 +15,7 @@ from kxflow.values.action import Command, Probe
 from kxflow.values.fault import Fault
 from kxflow.values.output import Output
 from kxflow.values.result import ABSENT, Change, Performed, Status
-from kxflow.values.state import Ensured, change, predicted, read
+from kxflow.values.state import Ensured, change, found, predicted, read
 
 NO_OUTPUT: Final = Output()
 _REMEDIES: Final = {
@@ -26,9 +26,10 @@ _REMEDIES: Final = {
     "become_timeout": "the host asks for something that nobody answers",
     "cwd": "create the folder in an earlier step",
     "probe_failed": "what it says on stderr tells why",
+    "into": "what was here before is still here",
     "verify_failed": "look at what the step did; `verify=False` takes its word for it",
 }
-_HOWS: Final = {"probe_failed": "probe", "verify_failed": "verify"}
+_HOWS: Final = {"into": "into", "probe_failed": "probe", "verify_failed": "verify"}
 
 
 @frozen
@@ -89,11 +90,9 @@ def seen(probe: Probe, ended: frames.Ended) -> Ensured:
     after = predicted(read(probe.wanted), probe.content)
     if ended.how == "held":
         return Ensured(after, after)
-    if ended.before is None:
-        return Ensured(None, after)
-    content = None if ended.detail is None else ended.detail.decode("utf-8", "surrogateescape")
-    before = read(ended.before.decode("utf-8", "surrogateescape"))
-    return Ensured(predicted(before, content) if before else before, after)
+    before = None if ended.before is None else found(ended.before, ended.detail)
+    tell = getattr(probe.resource, "told", None)
+    return Ensured(before, after) if tell is None else tell(before, after)
 
 
 def _change(payload: Any) -> Change | None:
@@ -107,7 +106,8 @@ def _judge(command: Command[Any], ended: frames.Ended, where: str) -> tuple[Stat
     what = "the command" if command.sensitive else f"`{_short(str(command))}`"
     if ended.how == "ran" and ended.exit_code not in command.ok_codes:
         if command.probe is not None and not command.sensitive and (words := str(ended.stderr).strip().splitlines()):
-            return _failed("exit", f"{_short(words[-1])} (exit status {ended.exit_code})", where)
+            said = "; ".join(_short(each, 160) for each in words[-2:])
+            return _failed("exit", f"{said} (exit status {ended.exit_code})", where)
         if ended.signal is not None:
             return _failed("signal", f"{what} was ended by signal {ended.signal}", where)
         return _failed("exit", f"{what} ended with exit status {ended.exit_code}", where)
@@ -129,6 +129,8 @@ def _judge(command: Command[Any], ended: frames.Ended, where: str) -> tuple[Stat
 
 
 def _not_as_wanted(command: Command[Any], ended: frames.Ended) -> str:
+    if ended.how == "into":
+        return str(ended.stderr)
     if ended.how == "probe_failed":
         words = str(ended.stderr).strip().splitlines()
         return f"its state cannot be seen: exit status {ended.exit_code}" + (f": {_short(words[-1])}" if words else "")
