@@ -25,7 +25,6 @@ _REMEDIES: Final = {
     "become_tty": "the host wants a terminal for it: take requiretty away",
     "become_timeout": "the host asks for something that nobody answers",
     "cwd": "create the folder in an earlier step",
-    "probe_failed": "what it says on stderr tells why",
     "into": "what was here before is still here",
     "verify_failed": "look at what the step did; `verify=False` takes its word for it",
 }
@@ -117,7 +116,7 @@ def _judge(command: Command[Any], ended: frames.Ended, where: str) -> tuple[Stat
     if ended.how == "value_failed":
         return _failed("value", f"its value= command ended with exit status {ended.exit_code}", where)
     if ended.how in _HOWS:
-        return _failed(_HOWS[ended.how], _not_as_wanted(command, ended), where, _REMEDIES[ended.how])
+        return _failed(_HOWS[ended.how], _not_as_wanted(command, ended), where, _REMEDIES.get(ended.how, ""))
     if ended.how not in ("ran", "held"):
         return _failed(ended.how, _escalation(command, ended), where, _REMEDIES.get(ended.how, ""))
     value = _value(command, ended, where)
@@ -133,7 +132,8 @@ def _not_as_wanted(command: Command[Any], ended: frames.Ended) -> str:
         return str(ended.stderr)
     if ended.how == "probe_failed":
         words = str(ended.stderr).strip().splitlines()
-        return f"its state cannot be seen: exit status {ended.exit_code}" + (f": {_short(words[-1])}" if words else "")
+        code = f"its probe ended with exit status {ended.exit_code}"
+        return f"{_short(words[-1], 300)} ({code})" if words else f"its state cannot be seen: {code}"
     if command.sensitive or command.probe is None or ended.after is None:
         return "the wanted state did not come about"
     got, wanted = ended.after.decode("utf-8", "backslashreplace").split("\n"), command.probe.wanted.split("\n")

@@ -85,9 +85,11 @@ kx_real() {
     esac
   done
 }
+
+# With less than five digits GNU's chmod leaves a folder its setuid and setgid.
 kx_own() {
   [ -z "$3$4" ] || chown -- "$3${4:+:$4}" "$1" || return 1
-  [ -z "$2" ] || chmod -- "$2" "$1"
+  [ -z "$2" ] || chmod -- "00$2" "$1"
 }
 kx_beside() {
   case $real in */*) kx_x=${real%/*}/ ;; *) kx_x=./ ;; esac
