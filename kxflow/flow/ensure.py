@@ -19,6 +19,8 @@ class Resource(Protocol):
     """A thing on a host. Make it a frozen class: what it is in its fields, what it is to be like in a `State`.
 
     Its shell text is run by the host's `sh`, with the words of `kxflow.shell.library` at hand.
+    It may have two more methods: `back(before) -> Command | None`, how to undo where ensuring `before` does not do,
+    None where nothing does; `told(before, after) -> Ensured`, what to tell where that is not the state that was wanted.
     """
 
     @property

@@ -158,4 +158,6 @@ def _weight(command: Command[Any]) -> int:
     """About how many bytes of program a command takes."""
     stdin = command.stdin
     own = 0 if stdin is None else len(stdin if isinstance(stdin, bytes) else stdin.raw)
-    return 200 + len(command.text or "") + sum(map(len, command.argv or ())) + own
+    probe = command.probe
+    asked = 0 if probe is None else len(probe.text) + len(probe.wanted) + len(probe.detail or "")
+    return 200 + len(command.text or "") + sum(map(len, command.argv or ())) + asked + own

@@ -72,7 +72,9 @@ class Conversation:
         *,
         chunks: bool = False,
         behind: AsyncIterator[bytes] | None = None,
+        most: int = OUTPUT_LIMIT,
     ) -> None:
+        self._most = most
         self._behind = behind
         self._sending = anyio.CancelScope()
         self._sent = behind is None
@@ -179,7 +181,7 @@ class Conversation:
         while data := await read():
             self._seen += len(data)
             self._fed += len(data)
-            if self._seen > OUTPUT_LIMIT:
+            if self._seen > self._most:
                 self.wake()
             self._busy += 1
             async with self._order:
@@ -269,7 +271,7 @@ class Conversation:
             return "cancel"
         if late:
             return "become_timeout" if self._escalating else "timed_out"
-        return "output_limit" if self._seen > OUTPUT_LIMIT else None
+        return "output_limit" if self._seen > self._most else None
 
     async def _order_host(self, process: Process, line: bytes) -> None:
         """Write one lease line; a host that does not read its stdin is not waited for."""

@@ -254,7 +254,7 @@ def can_be_asked(command: Command[Any]) -> bool:
 def question(command: Command[Any]) -> Command[Any]:
     """The command without what it does: its probe or its check, and its value where that holds."""
     if command.probe is not None:
-        return evolve(command, probe=evolve(command.probe, dry=True), upload=None, stdin=None)
+        return evolve(command, probe=evolve(command.probe, dry=True), upload=None, stdin=None, chosen=None, into=None)
     if command.readonly:
         return command
     return evolve(command, text=":", argv=None, stdin=None, upload=None, ok_codes=frozenset({0}), detached=False)

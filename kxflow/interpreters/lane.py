@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 import anyio
+import anyio.to_thread
 from attrs import evolve, field, frozen
 
 from kxflow.interpreters.answer import ask
 from kxflow.interpreters.brake import Brake
 from kxflow.interpreters.clock import Clock
-from kxflow.interpreters.converse import Conversation, Handler, Over
+from kxflow.interpreters.converse import OUTPUT_LIMIT, Conversation, Handler, Over
+from kxflow.interpreters.into import SLACK, Taker
 from kxflow.interpreters.ports import Answering, Connector, Link, LinkBrokenError, ReachError
 from kxflow.interpreters.upload import Segment, pieces, segments
 from kxflow.shell import frames
@@ -21,6 +23,7 @@ from kxflow.shell.program import Op
 from kxflow.values.cluster import Cluster
 from kxflow.values.fault import Fault
 from kxflow.values.host import Become, Host
+from kxflow.values.state import found
 
 BeforeSend: TypeAlias = Callable[[], Awaitable[None]]
 
@@ -111,12 +114,9 @@ class Lane:
             await before_send()
             if isinstance(link, Answering):
                 return await ask(link, ops, brake, handle)
-            if any(op.command.upload is not None for op in ops):
+            if any(op.command.in_two for op in ops):
                 return await self._in_segments(ops, brake, handle)
-            try:
-                return await self._converse(link, ops, brake, handle)
-            except LinkBrokenError:
-                return await self._converse(await self._again(), ops, brake, handle)
+            return await self._converse(ops, brake, handle)
         except LinkBrokenError as error:
             what = f"the connection broke twice before anything was sent: {error}"
             raise ReachError(Fault("connection", what, self.host.name, "try again later")) from None
@@ -131,46 +131,71 @@ class Lane:
     async def _in_segments(self, ops: Sequence[Op], brake: Brake, handle: Handler) -> Over:
         """Program by program, so that files go out only where they are needed; it looks like one from outside."""
         left_out: int | None = None
-        wanted = False
+        asked: frames.Ended | None = None
         over = Over(done=frames.Done("end"), began=True)
         for segment in segments(ops):
-            if segment.upload is not None and not wanted:
+            if segment.acts and asked is None:
                 continue
             chosen = [op for op in segment.ops if op.group != left_out]
             if not chosen:
                 continue
-            its = _Window(segment, chosen, handle, asked=segment.upload is None and _may_need(chosen[-1]))
-            behind = None if segment.upload is None else pieces(segment.upload)
-            over = await self._converse(await self.link(), its.ops, brake, its.take, behind=behind)
-            wanted = its.differs
-            left_out = its.failed
-            if over.done is None or (over.done.why != "end" and not wanted):
+            if segment.acts and asked is not None:
+                chosen = [await _decided(chosen[0], asked)]
+            its = _Window(segment, chosen, handle, asked)
+            over = await self._segment(its, brake)
+            asked, left_out = its.asked, its.failed
+            if over.done is None or (over.done.why != "end" and asked is None):
                 return over
         return over
 
+    async def _segment(self, its: _Window, brake: Brake) -> Over:
+        """One program, with the file that goes out behind it or comes in by it."""
+        command = its.ops[0].command if its.acts else None
+        if command is not None and command.into is not None:
+            taker = Taker(command.into, its.take)
+            most = command.into.size + SLACK
+            try:
+                return await self._converse(its.ops, brake, taker.take, chunks=True, most=most)
+            finally:
+                await taker.aclose()
+        behind = None if command is None or command.upload is None else pieces(command.upload)
+        return await self._converse(its.ops, brake, its.take, behind=behind)
+
     async def _converse(
         self,
-        link: Link,
         ops: Sequence[Op],
         brake: Brake,
         handle: Handler,
         *,
         behind: AsyncIterator[bytes] | None = None,
+        chunks: bool = False,
+        most: int = OUTPUT_LIMIT,
     ) -> Over:
+        """One program; a connection that turns out to be gone is made again once."""
         become = self.wires.cluster.connect_of(self.host).become
-        program = compile_program(ops, nonce=self.wires.nonce(), connect_become=become, verified=self._verified)
 
         async def remember(event: frames.Event) -> None:
             if isinstance(event, frames.Verified) and event.password_needed:
                 self._verified |= {event.become}
             await handle(event)
 
-        talk = Conversation(link, program, brake, remember, chunks=self.wires.chunks, behind=behind)
-        return await talk.hold()
+        def talk(link: Link) -> Conversation:
+            live = chunks or self.wires.chunks
+            program = compile_program(ops, nonce=self.wires.nonce(), connect_become=become, verified=self._verified)
+            return Conversation(link, program, brake, remember, chunks=live, behind=behind, most=most)
+
+        try:
+            return await talk(await self.link()).hold()
+        except LinkBrokenError:
+            return await talk(await self._again()).hold()
 
 
-def _may_need(op: Op) -> bool:
-    return op.command.upload is not None
+async def _decided(op: Op, asked: frames.Ended) -> Op:
+    """The op that is to be done, now that it is known what was found."""
+    choose = op.command.chosen
+    if choose is None:
+        return op
+    return evolve(op, command=await anyio.to_thread.run_sync(choose, found(asked.before, asked.detail)))
 
 
 class _Window:
@@ -178,30 +203,41 @@ class _Window:
 
     Attributes:
         ops: Numbered from 0.
-        differs: The last op was only asked, and its file is needed.
+        acts: They are one, which was asked before.
+        asked: The last op was only asked, and this is what was found: it has to be done.
         failed: Group of the last failed op; the rest of it is left out.
     """
 
-    def __init__(self, segment: Segment, chosen: Sequence[Op], handle: Handler, *, asked: bool) -> None:
+    def __init__(self, segment: Segment, chosen: Sequence[Op], handle: Handler, before: frames.Ended | None) -> None:
         self.ops = tuple(evolve(op, index=place) for place, op in enumerate(chosen))
-        self.differs = False
+        self.acts = segment.acts
+        self.asked: frames.Ended | None = None
         self.failed: int | None = None
         self._index = [segment.first + op.index for op in chosen]
         self._handle = handle
-        self._asked = asked
-        self._again = segment.upload is not None
+        self._asks = segment.asks and chosen[-1].command.in_two
+        self._before = before
 
     async def take(self, event: frames.Event) -> None:
         """Pass it on under the number that the op has among all."""
         match event:
-            case frames.Began() if self._again:
+            case frames.Began() if self.acts:
                 return  # that was told when it was asked
-            case frames.Ended(how="differs") if self._asked:
-                self.differs = True
+            case frames.Ended(how="differs") if self._asks:
+                self.asked = event
                 return
             case frames.Ended():
+                if self.acts and self._before is not None:
+                    event = _with_what_was_found(event, self._before)
                 op = self.ops[event.index]
                 well = event.how == "held" or (event.how == "ran" and event.exit_code in op.command.ok_codes)
                 self.failed = None if well else op.group
         index = getattr(event, "index", None)
         await self._handle(event if index is None else evolve(event, index=self._index[index]))
+
+
+def _with_what_was_found(event: frames.Ended, before: frames.Ended) -> frames.Ended:
+    """Where it was not seen again when it was acted, what was seen when it was asked."""
+    if event.before is None and event.how != "held":
+        event = evolve(event, before=before.before)
+    return event if event.detail is not None else evolve(event, detail=before.detail)

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 import anyio
+import anyio.to_thread
 from attrs import evolve, frozen
 
 from kxflow.shell.program import Op
-from kxflow.values.action import Upload
+from kxflow.values.action import Source, Upload
 from kxflow.values.errors import KxflowError
 
 PIECE: Final = 1 << 20
@@ -35,21 +36,44 @@ async def pieces(upload: Upload) -> AsyncIterator[bytes]:
     if isinstance(upload.source, bytes):
         for start in range(0, upload.size, PIECE):
             yield upload.source[start : start + PIECE]
-        return
+    elif isinstance(upload.source, str):
+        async for data in _of_file(upload, upload.source):
+            yield data
+    else:
+        async for data in _of_source(upload, upload.source):
+            yield data
+
+
+async def _of_source(upload: Upload, source: Source) -> AsyncIterator[bytes]:
+    made, left = source.pieces(), upload.size
+    try:
+        while left:
+            data = await anyio.to_thread.run_sync(next, made, b"")
+            left -= len(data)
+            if not data or left < 0:
+                raise UploadError(f"what goes to {upload.target} was changed while it was sent")
+            yield data
+    except OSError as error:
+        if isinstance(error, UploadError):
+            raise
+        raise UploadError(str(error)) from error
+
+
+async def _of_file(upload: Upload, path: str) -> AsyncIterator[bytes]:
     digest, left = hashlib.sha256(), upload.size
     try:
-        async with await anyio.open_file(upload.source, "rb") as source:
+        async with await anyio.open_file(path, "rb") as source:
             while left:
                 data = await source.read(min(PIECE, left))
                 digest.update(data)
                 left -= len(data)
                 if not data or (not left and digest.hexdigest() != upload.sha256):
-                    raise UploadError(f"{upload.source} was changed while it was sent")
+                    raise UploadError(f"{path} was changed while it was sent")
                 yield data
     except OSError as error:
         if isinstance(error, UploadError):
             raise
-        raise UploadError(f"{upload.source}: {error.strerror}") from error
+        raise UploadError(f"{path}: {error.strerror}") from error
 
 
 @frozen
@@ -59,24 +83,25 @@ class Segment:
     Attributes:
         ops: Numbered from 0.
         first: Index of the first of them among all ops.
-        upload: The file that comes behind it: it is a program of one op then.
+        asks: The last of them is only asked.
+        acts: It is the one that was asked in the segment before.
     """
 
     ops: tuple[Op, ...]
     first: int
-    upload: Upload | None = None
+    asks: bool = False
+    acts: bool = False
 
 
 def segments(ops: Sequence[Op]) -> list[Segment]:
-    """Ops cut behind each one that may need a file: it is only asked first, then sent with its file."""
+    """Ops cut behind each one that is done in two: it is only asked first, then sent with what it needs."""
     found: list[Segment] = []
     begin = 0
     for place, op in enumerate(ops):
-        upload = op.command.upload
-        if upload is None:
+        if not op.command.in_two:
             continue
-        found.append(Segment(_numbered([*ops[begin:place], _dry(op)]), begin))
-        found.append(Segment(_numbered([op]), place, upload))
+        found.append(Segment(_numbered([*ops[begin:place], _dry(op)]), begin, asks=True))
+        found.append(Segment(_numbered([op]), place, acts=True))
         begin = place + 1
     if begin < len(ops):
         found.append(Segment(_numbered(ops[begin:]), begin))

@@ -15,7 +15,7 @@ from kxflow.values.action import Command, Probe
 from kxflow.values.fault import Fault
 from kxflow.values.output import Output
 from kxflow.values.result import ABSENT, Change, Performed, Status
-from kxflow.values.state import Ensured, change, predicted, read, to_record
+from kxflow.values.state import Ensured, change, found, predicted, read, to_record
 
 NO_OUTPUT: Final = Output()
 _REMEDIES: Final = {
@@ -27,10 +27,10 @@ _REMEDIES: Final = {
     "timed_out": "raise timeout=",
     "output_limit": "send the output to a file on the host",
     "cwd": "create the folder in an earlier step",
-    "probe_failed": "what it says on stderr tells why",
+    "into": "what was here before is still here",
     "verify_failed": "look at what the step did; `verify=False` takes its word for it",
 }
-_HOWS: Final = {"probe_failed": "probe", "verify_failed": "verify"}
+_HOWS: Final = {"into": "into", "probe_failed": "probe", "verify_failed": "verify"}
 
 
 @frozen
@@ -94,11 +94,9 @@ def seen(probe: Probe, ended: frames.Ended) -> Ensured:
     after = predicted(read(probe.wanted), probe.content)
     if ended.how == "held":
         return Ensured(after, after)
-    if ended.before is None:
-        return Ensured(None, after)
-    content = None if ended.detail is None else _text(ended.detail)
-    before = read(_text(ended.before))
-    return Ensured(predicted(before, content) if before else before, after)
+    before = None if ended.before is None else found(ended.before, ended.detail)
+    tell = getattr(probe.resource, "told", None)
+    return Ensured(before, after) if tell is None else tell(before, after)
 
 
 def _found(command: Command[Any], ended: frames.Ended, status: Status) -> Change | None:
@@ -125,7 +123,8 @@ def _judge(command: Command[Any], ended: frames.Ended, where: str) -> tuple[Stat
     what = "the command" if command.sensitive else f"`{_short(str(command))}`"
     if ended.how == "ran" and ended.exit_code not in command.ok_codes:
         if command.tells and not command.sensitive and (words := str(ended.stderr).strip().splitlines()):
-            return _failed("exit", f"{_short(words[-1])} (exit status {ended.exit_code})", where)
+            said = "; ".join(_short(each, 160) for each in words[-2:])
+            return _failed("exit", f"{said} (exit status {ended.exit_code})", where)
         if ended.signal is not None:
             return _failed("signal", f"{what} was ended by signal {ended.signal}", where)
         return _failed("exit", f"{what} ended with exit status {ended.exit_code}", where)
@@ -135,7 +134,7 @@ def _judge(command: Command[Any], ended: frames.Ended, where: str) -> tuple[Stat
     if ended.how == "value_failed":
         return _failed("value", f"its value= command ended with exit status {ended.exit_code}", where)
     if ended.how in _HOWS:
-        return _failed(_HOWS[ended.how], _not_as_wanted(command, ended), where, _REMEDIES[ended.how])
+        return _failed(_HOWS[ended.how], _not_as_wanted(command, ended), where, _REMEDIES.get(ended.how, ""))
     if ended.how not in ("ran", "held"):
         return _failed(ended.how, _escalation(command, ended), where, _REMEDIES.get(ended.how, ""))
     value = _value(command, ended, where)
@@ -147,9 +146,12 @@ def _judge(command: Command[Any], ended: frames.Ended, where: str) -> tuple[Stat
 
 
 def _not_as_wanted(command: Command[Any], ended: frames.Ended) -> str:
+    if ended.how == "into":
+        return str(ended.stderr)
     if ended.how == "probe_failed":
         words = str(ended.stderr).strip().splitlines()
-        return f"its state cannot be seen: exit status {ended.exit_code}" + (f": {_short(words[-1])}" if words else "")
+        code = f"its probe ended with exit status {ended.exit_code}"
+        return f"{_short(words[-1], 300)} ({code})" if words else f"its state cannot be seen: {code}"
     if command.sensitive or command.probe is None or ended.after is None:
         return "the wanted state did not come about"
     got, wanted = ended.after.decode("utf-8", "backslashreplace").split("\n"), command.probe.wanted.split("\n")

@@ -24,14 +24,24 @@ _ASK: Final = {"mode": "$mode", "owner": "$owner", "group": "$group", "uid": "$u
 def remote_path(path: PathLike, what: str = "path") -> str:
     """A path on a host as text; bytes that are no UTF-8 travel as surrogate escapes.
 
+    >>> remote_path("/srv//app")
+    '/srv/app'
+
     Raises:
-        InvalidError: It is not absolute, ends in `/`, or holds a NUL.
+        InvalidError: It is not absolute, ends in `/`, holds a NUL, or has `.` or `..` in it, which lead elsewhere where
+            there are links.
     """
-    text = os.fsdecode(path)
+    try:
+        text = os.fsdecode(path)
+        os.fsencode(text)
+    except (TypeError, UnicodeError):
+        raise InvalidError(f"{what} {path!r} cannot be one", "give text, bytes or a path") from None
     clean_text(text, what)
-    if not text.startswith("/") or text.rstrip("/") in ("", "/.", "/..") or text.endswith(("/", "/.", "/..")):
-        raise InvalidError(f"{what} {text!r} cannot be one", "name a thing by its absolute path, no / at the end")
-    return text
+    if not text.startswith("/") or text.endswith("/") or {".", ".."} & set(text.split("/")):
+        raise InvalidError(
+            f"{what} {text!r} cannot be one", "name a thing by its absolute path, no . and .. in it, no / at the end"
+        )
+    return re.sub("/{2,}", "/", text)
 
 
 def sh(text: str | bytes) -> str:

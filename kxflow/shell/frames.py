@@ -70,7 +70,7 @@ class Ended:
         value: All of the value's bytes, where the command gives one.
         overflow: More of them came than `capture` allows.
         before, after: What the probe printed before the run where that was not as wanted, and after it where that
-            did not come about.
+            did not come about; None where it was too much to keep.
         detail: The content before the run, where it was asked for and small enough.
     """
 
@@ -405,10 +405,15 @@ class Reader:
             Output() if quiet else stderr,
             value,
             overflow,
-            (out.whole("c") or b"") if seen and how != "held" else None,
+            _printed(out, "c") if seen and how != "held" else None,
             out.whole("a") if seen else None,
             out.whole("d") if seen else None,
         )
+
+
+def _printed(out: _Part, phase: str) -> bytes | None:
+    """What a probe printed: nothing at all means that the thing is not there, too much that nobody knows."""
+    return out.whole(phase) if phase in out.output else b""
 
 
 def _source(command: Command[object]) -> str:

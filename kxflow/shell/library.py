@@ -1,12 +1,15 @@
 """Words that probes and applies of resources may use on a host: POSIX `sh`, sent where a program holds a resource.
 
 kx_say NAME VALUE       a line of a state, newlines and backslashes in the value escaped
+kx_say_all NAME <TEXT   the same for many lines
 kx_stat PATH            sets mode, owner, group, uid, gid, size of what a path leads to; fails where nothing is
 kx_sha256 <FILE         hex digest of stdin
 kx_real PATH            sets real: the path with symbolic links at its end followed
-kx_put PATH MODE OWNER GROUP <CONTENT
+kx_put PATH MODE OWNER GROUP [KEEP] <CONTENT
 stdin to a temporary file beside the target, then owner, mode, rename; what is empty is
-kept of the old file. The target is always the old or the new one, never a mix.
+kept of the old file, and that itself as KEEP, where nothing has that name. The target is
+always the old or the new one, never a mix. What is there and no file is refused.
+kx_open PATH            a temporary file beside the target into kx_up: fill it, then kx_put takes it as the content
 kx_own PATH MODE OWNER GROUP
 owner and mode of what is there, where not empty
 kx_no TEXT              say why it cannot be done, and end with 1
@@ -45,6 +48,7 @@ kx_say() {
   printf '%s %s\n' "$1" "$kx_z$kx_x"
 }
 
+kx_say_all() { printf '%s ' "$1"; sed -e 's/\\/\\\\/g' -e 's/$/\\n/' | tr -d '\n'; printf '\n'; }
 kx_stat() {
   kx_x=$(stat -L -c '%a %U %G %u %g %s' -- "$1" 2>/dev/null) ||
     kx_x=$(stat -L -f '%Mp%Lp %Su %Sg %u %g %z' -- "$1" 2>/dev/null) || return 1
@@ -81,22 +85,35 @@ kx_real() {
     esac
   done
 }
+
+# With less than five digits GNU's chmod leaves a folder its setuid and setgid.
 kx_own() {
   [ -z "$3$4" ] || chown -- "$3${4:+:$4}" "$1" || return 1
-  [ -z "$2" ] || chmod -- "$2" "$1"
+  [ -z "$2" ] || chmod -- "00$2" "$1"
 }
 kx_beside() {
   case $real in */*) kx_x=${real%/*}/ ;; *) kx_x=./ ;; esac
+  [ -d "$kx_x" ] || { printf '%s\n' "there is no folder ${kx_x%/}: make it in an earlier step" >&2; return 1; }
   kx_t=$(mktemp -- "$kx_x.kx.XXXXXXXX" && echo x) || return 1
   kx_t=${kx_t%?x}
 }
+kx_sweep() {
+  trap 'rm -f -- "$kx_t"' EXIT
+  trap 'exit 143' TERM
+  trap 'exit 130' INT
+  trap 'exit 129' HUP
+}
 
-# Take the bytes of an upload (op, size, target) from the lease, before anybody else reads it, into kx_up.
-# Cut short, it is no program any more: nothing is said, nothing is left.
+# Take the bytes of an upload (op, size, target) from the lease, before anybody else reads it, into kx_up: beside the
+# target, or in it where it is a folder. Cut short, it is no program any more: nothing is said, nothing is left.
 kx_take() {
   kx_w b "$1"
   kx_t=
-  (kx_real "$3") && { kx_real "$3"; kx_beside; } || { kx_w e "$1" ran 1; kx_h=halt; return; }
+  (kx_real "$3") && { kx_real "$3"; [ ! -d "$real" ] || real=$real/x; kx_beside; } || {
+    kx_w e "$1" ran 1
+    kx_h=halt
+    return
+  }
   kx_up=$kx_t
   trap 'rm -f -- "$kx_up"' EXIT
   head -c "$2" <&3 >"$kx_up"
@@ -107,23 +124,34 @@ kx_take() {
   kx_w e "$1" ran 1
   kx_h=halt
 }
+kx_open() {
+  kx_real "$1"
+  kx_beside || exit 1
+  kx_up=$kx_t
+  kx_sweep
+}
 kx_put() {
   kx_real "$1"
-  [ ! -d "$real" ] || kx_no "$1 is a directory"
+  [ -f "$real" ] || [ ! -e "$real" ] || kx_no "$1 is there and no file"
   kx_m=$2 kx_o=$3 kx_p=$4
   if kx_stat "$real"; then
-    kx_m=${kx_m:-$mode} kx_o=${kx_o:-$owner} kx_p=${kx_p:-$group}
-    [ "$kx_o$kx_p" != "$(id -un)$(id -gn)" ] || kx_o= kx_p=
+    kx_m=${kx_m:-$mode} kx_o=${kx_o:-$uid} kx_p=${kx_p:-$gid}
   else
     kx_m=${kx_m:-644}
   fi
-  if [ "$kx_up" ]; then kx_t=$kx_up; else kx_beside || kx_no "cannot write beside $1"; fi
-  trap 'rm -f -- "$kx_t"' EXIT
-  trap 'exit 143' TERM
-  trap 'exit 130' INT
-  trap 'exit 129' HUP
+  if [ "$kx_up" ]; then kx_t=$kx_up; else kx_beside || exit 1; fi
+  kx_sweep
   [ "$kx_up" ] || cat >"$kx_t" || kx_no "cannot write $1"
+  if [ "$kx_o$kx_p" ]; then
+    kx_stat "$kx_t"
+    case $kx_o in "$uid" | "$owner") kx_o= ;; esac
+    case $kx_p in "$gid" | "$group") kx_p= ;; esac
+  fi
   kx_own "$kx_t" '' "$kx_o" "$kx_p" && chmod -- "$kx_m" "$kx_t" || kx_no "cannot set owner and mode of $1"
+  if [ "$5" ] && [ -f "$real" ] && [ ! -e "$5" ]; then
+    [ ! -h "$5" ] || kx_no "cannot keep $1: $5 is a link"
+    ln -- "$real" "$5" 2>/dev/null || cp -p -- "$real" "$5" || kx_no "cannot keep $1 as $5"
+  fi
   mv -f -- "$kx_t" "$real" || kx_no "cannot put $1 in place"
   trap - EXIT
 }

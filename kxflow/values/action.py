@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, Generic, NoReturn, Protocol, TypeAlias, TypeVar
 
 from attrs import evolve, field, frozen
 from frozendict import frozendict
@@ -13,6 +13,7 @@ from kxflow.values.errors import InvalidError
 from kxflow.values.host import Become
 from kxflow.values.result import ABSENT
 from kxflow.values.secret import Secret, refuse_mask
+from kxflow.values.state import State
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -83,19 +84,48 @@ class Check:
             )
 
 
+class Source(Protocol):
+    """Bytes that are made while they are sent."""
+
+    def pieces(self) -> Iterator[bytes]:
+        """All of them, in pieces of at most 1 MiB; called in a thread.
+
+        Raises:
+            OSError: They are not what they were when they were announced: what was sent counts for nothing.
+        """
+        ...
+
+
 @frozen
 class Upload:
     """Bytes from here that a command takes on the host, where its probe says that they are needed.
 
     Attributes:
-        source: Path on the controller, or the bytes themselves.
-        target: Path on the host; the bytes are put into a file beside it first.
+        source: Path on the controller, the bytes themselves, or what makes them.
+        target: Path on the host; the bytes are put into a file beside it first, or in it where it is a folder.
         size: Bytes.
-        sha256: Hex digest; where the file is another by then, nothing is put in place.
+        sha256: Hex digest; where the file is another by then, nothing is put in place. A `Source` sees to that itself.
     """
 
-    source: str | bytes = field(repr=False)
+    source: str | bytes | Source = field(repr=False)
     target: str
+    size: int
+    sha256: str = ""
+
+
+@frozen
+class Into:
+    """A file here that is to hold what a command writes to stdout.
+
+    Attributes:
+        folder: On the controller; made where it is not there.
+        parts: Names of the folders below it, and of the file; none of them leads elsewhere.
+        size: Bytes that are to come.
+        sha256: Hex digest of them; where others come, nothing is put in place.
+    """
+
+    folder: str
+    parts: tuple[str, ...]
     size: int
     sha256: str
 
@@ -171,6 +201,9 @@ class Command(Action[T_co]):
         cwd: Folder for them.
         stdin: Bytes for the program; it reads end of file at once where None.
         upload: A file that it needs, too large to travel with it; only together with a probe.
+        chosen: Only together with a probe: gives what is to be done instead, once the state is known that it has to
+            do with. Called in a thread.
+        into: Where its stdout goes to; only in what `chosen` gives.
         become: User to act as; None: as the host's connection says.
         timeout: Seconds for check, program and value together; 3600 where None.
         ok_codes: Exit statuses that mean success.
@@ -194,6 +227,8 @@ class Command(Action[T_co]):
     cwd: str | None = None
     stdin: bytes | Secret | None = None
     upload: Upload | None = None
+    chosen: Callable[[State], Command[Any]] | None = field(default=None, repr=False)
+    into: Into | None = None
     become: Become | None = None
     timeout: float | None = None
     ok_codes: frozenset[int] = frozenset({0})
@@ -220,6 +255,11 @@ class Command(Action[T_co]):
     def tells(self) -> bool:
         """Where it fails, the last line that it wrote to stderr says why."""
         return self.probe is not None or self.readonly or self.one_shot
+
+    @property
+    def in_two(self) -> bool:
+        """The host is asked by one program, and acts by another: what that is depends on the answer."""
+        return self.upload is not None or self.chosen is not None
 
     def __str__(self) -> str:
         if self.text is not None:

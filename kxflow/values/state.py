@@ -139,6 +139,14 @@ def _diff(one: list[str], other: list[str], context: int) -> list[str]:
     return [line for line in found if not line.startswith(("---", "+++", "@@"))] if context == 0 else list(found)[2:]
 
 
+def found(before: bytes | None, detail: bytes | None) -> State:
+    """What a probe printed and what the thing holds, as one state."""
+    if not before:
+        return GONE
+    its = read(before.decode("utf-8", "surrogateescape"))
+    return its if detail is None else predicted(its, detail.decode("utf-8", "surrogateescape"))
+
+
 def predicted(wanted: State, content: Any) -> State:
     """The wanted state with its content, where that is text."""
     return wanted if content is None else frozendict({**wanted, CONTENT: content})

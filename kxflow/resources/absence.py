@@ -1,0 +1,123 @@
+"""A path where nothing is to be."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, TypeAlias
+
+from attrs import frozen
+
+from kxflow.flow.ensure import ensure, ensuring
+from kxflow.flow.step import Step
+from kxflow.resources.paths import PathLike, remote_path, sh
+from kxflow.resources.present import can_come_back, command, look, put_back, shown
+from kxflow.values.action import Command
+from kxflow.values.errors import InvalidError
+from kxflow.values.state import Ensured, State
+
+Kind: TypeAlias = Literal["absent", "file", "link", "directory"]
+
+# What is directly below / and no system can do without, and what is such below that.
+_KEPT: Final = frozenset(
+    f"/{each}"
+    for each in (
+        "bin", "boot", "dev", "etc", "etc/ssh", "home", "lib", "lib32", "lib64", "libx32", "media", "mnt", "opt",
+        "proc", "root", "run", "sbin", "srv", "sys", "tmp", "usr", "usr/bin", "usr/lib", "usr/local", "usr/sbin",
+        "usr/share", "var", "var/lib", "var/log", "var/tmp",
+    )
+)  # fmt: skip
+
+# What is mounted below would be emptied too. The table has blanks and backslashes in octal.
+_NO_MOUNTS: Final = r"""
+kx_y=$(cd -- %(where)s && pwd -P && echo x) || exit 1
+kx_y=${kx_y%%?x}
+[ ! -r /proc/self/mountinfo ] || while read -r _ _ _ _ kx_x _; do
+  case $kx_x in *\\*)
+    kx_x=$(printf '%%s' "$kx_x" | sed 's/\\/&0/g')
+    kx_x=$(printf '%%bx' "$kx_x")
+    kx_x=${kx_x%%x}
+  ;; esac
+  case $kx_x in "$kx_y" | "$kx_y"/*) kx_no %(refusal)s ;; esac
+done </proc/self/mountinfo
+"""
+
+
+@frozen
+class Absent:
+    """Nothing at a path.
+
+    Attributes:
+        path: Absolute.
+        kind: What it may be that is taken away; `absent` is anything.
+        tree: A folder goes with all that is in it.
+    """
+
+    path: str
+    kind: Kind = "absent"
+    tree: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Kind and path."""
+        return (self.kind, self.path)
+
+    def probe(self, wanted: State) -> str:
+        """All of what is there: what is taken away can be brought back."""
+        return look(self.path)
+
+    def apply(self, wanted: State) -> Command[Any]:
+        """Away with it; or, for undo, back with it."""
+        if wanted:
+            return put_back(self.path, wanted)
+        where = sh(self.path)
+        return command(
+            f"if [ -h {where} ]; then\n{self._away('link')}\nelif [ -d {where} ]; then\n{self._away('directory')}\n"
+            f"else\n{self._away('file')}\nfi"
+        )
+
+    def _away(self, kind: Kind) -> str:
+        where = sh(self.path)
+        if self.kind not in ("absent", kind) and not (self.kind == "file" and kind == "link"):
+            return f"kx_no {sh(f'{self.path} is a {kind}')}"
+        if kind != "directory":
+            return f"rm -f -- {where}"
+        if self.tree:
+            refusal = sh(f"{self.path}: a file system is mounted on it or below")
+            return _NO_MOUNTS % {"where": where, "refusal": refusal} + f"rm -rf -- {where}"
+        refusal = sh(f"{self.path} is not empty: tree=True takes it away with all that is in it")
+        return f'[ -z "$(ls -A {where} | head -n 1)" ] || kx_no {refusal}\nrmdir -- {where}'
+
+    def back(self, before: State) -> Command[Ensured] | None:
+        """A file as far as its content is known, a link, an empty folder; not a tree."""
+        if not before:
+            return ensuring(self, None)
+        return ensuring(self, before, content=shown(self.path)) if can_come_back(before) else None
+
+
+def nothing(path: str, kind: Kind, *, name: str | None, tree: bool = False) -> Step[Ensured]:
+    """A step that sees to it that there is nothing of a kind at a path."""
+    return ensure(Absent(path, kind, tree), None, name=name, content=shown(path))
+
+
+def absent(path: PathLike, *, tree: bool = True, name: str | None = None) -> Step[Ensured]:
+    """Nothing at this path: a file, a link (not what it leads to), or a folder with all that is in it.
+
+    >>> absent("/etc/cron.d/old")
+    Step('absent /etc/cron.d/old')
+
+    Probe: what is there; nothing where nothing is. A file system that is mounted there or below is refused, and so are
+    the folders that a system stands on.
+    Undone: a file of up to 256 KiB, a link, an empty folder. A folder that holds something, a larger file, a device
+    cannot be.
+
+    Args:
+        path: Absolute.
+        tree: False refuses a folder that holds something.
+        name: Of the step.
+
+    Raises:
+        InvalidError: A path that cannot be, or that no system can do without.
+    """
+    where = remote_path(path)
+    if tree and where in _KEPT:
+        raise InvalidError(f"absent {where}: a system stands on it", "name what is below it")
+    return nothing(where, "absent", name=name, tree=tree)

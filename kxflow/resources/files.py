@@ -1,0 +1,240 @@
+"""A file: its content, mode and owner."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+from attrs import evolve, frozen
+
+from kxflow.flow.ensure import ensure, ensuring
+from kxflow.flow.step import Step
+from kxflow.resources.absence import nothing
+from kxflow.resources.paths import RIGHTS, Account, PathLike, ask_rights, own_words, remote_path, rights, sh
+from kxflow.resources.present import command, shown
+from kxflow.values.action import STDIN_LIMIT, Command, Upload
+from kxflow.values.errors import InvalidError
+from kxflow.values.secret import Secret, refuse_mask
+from kxflow.values.state import CONTENT, Ensured, State, state
+
+Presence: TypeAlias = Literal["present", "absent"]
+Data: TypeAlias = bytes | Secret | Upload
+
+INLINE: Final = 16 * 1024
+"""Content up to that many bytes travels with the program; what is larger only where the host says that it is needed."""
+
+
+WHOLE: Final[State] = state({"type": "file", "sha256": "", **dict.fromkeys(RIGHTS, "")})
+
+
+@frozen
+class File:
+    """A file at a path; content is what it is to hold, where that is seen to."""
+
+    path: str
+    content: Data | None = None
+    backup: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Kind and path."""
+        return ("file", self.path)
+
+    def probe(self, wanted: State) -> str:
+        """Type, digest, mode and owner, as far as they are wanted; a link that leads nowhere is told as what it is."""
+        where = sh(self.path)
+        wanted = wanted or WHOLE  # what is taken away can be brought back
+        digest = f'kx_y=$(kx_sha256 <{where}) || exit 1\nkx_say sha256 "$kx_y"\n' if "sha256" in wanted else ""
+        rights = f"kx_stat {where} || exit 1\n{ask_rights(wanted)}\n" if wanted.keys() - {"type", "sha256"} else ""
+        return f"""\
+[ -e {where} ] || {{ [ ! -h {where} ] || kx_say type link; exit 0; }}
+[ ! -d {where} ] || kx_no {sh(f"{self.path} is a directory, not a file")}
+[ -f {where} ] || kx_no {sh(f"{self.path} is a device, pipe or socket, not a file")}
+kx_say type file
+{digest}{rights}"""
+
+    def apply(self, wanted: State) -> Command[Any]:
+        """The content by rename; mode and owner alone in place. For undo: nothing, or a link that leads nowhere."""
+        where = sh(self.path)
+        if not wanted:
+            return command(f"[ ! -d {where} ] || kx_no {sh(f'{self.path} is a directory')}\nrm -f -- {where}")
+        if wanted["type"] == "link":
+            return command(f'kx_real {where}\nrm -f -- "$real"')
+        content = self._content(wanted)
+        words = own_words(wanted)
+        if content is None:
+            return command(f"if [ -e {where} ]; then kx_own {where} {words}; else : | kx_put {where} {words}; fi")
+        keep, last = (_KEEP % {"where": where}, ' "$kx_keep"') if self.backup else ("", "")
+        put = command(f"{keep}kx_put {where} {words}{last}", sensitive=isinstance(content, Secret))
+        if isinstance(content, Upload):
+            return evolve(put, upload=content)
+        return evolve(put, stdin=content if isinstance(content, Secret) else content or None)
+
+    def _content(self, wanted: State) -> Data | None:
+        if CONTENT in wanted:
+            return wanted[CONTENT].encode("utf-8", "surrogateescape")
+        return self.content if "sha256" in wanted else None
+
+    def back(self, before: State) -> Command[Ensured] | None:
+        """Towards the state that was found; None where its content was not kept."""
+        if "sha256" in before and CONTENT not in before:
+            return None
+        return ensuring(evolve(self, backup=False), before or None, content=shown(self.path))
+
+
+_KEEP: Final = """\
+kx_real %(where)s
+kx_keep=
+if [ -f "$real" ]; then
+  kx_y=$(kx_sha256 <"$real") || exit 1
+  kx_keep=$real.orig-$(printf %%.12s "$kx_y")
+fi
+"""
+
+
+def restored(path: str, before: State) -> Command[Ensured] | None:
+    """The action that gives a file the content it had; None where that was not kept."""
+    if not before:
+        return ensuring(File(path), None, content=shown(path))
+    if CONTENT not in before:
+        return None
+    content = before[CONTENT]
+    wanted = {"type": "file", "sha256": _sha256(content.encode("utf-8", "surrogateescape")), CONTENT: content}
+    return ensuring(File(path), wanted, content=shown(path))
+
+
+def file(
+    path: PathLike,
+    *,
+    content: str | bytes | Secret | None = None,
+    source: str | os.PathLike[str] | None = None,
+    template: str | os.PathLike[str] | None = None,
+    vars: Mapping[str, Any] | None = None,  # noqa: A002 -- the field's word
+    mode: int | str | None = None,
+    owner: Account | None = None,
+    group: Account | None = None,
+    backup: bool = False,
+    state: Presence = "present",
+    name: str | None = None,
+) -> Step[Ensured]:
+    r"""A file with this content, mode and owner; what is not given is left as it is.
+
+    The content is put in place whole: a reader sees the old file or the new one. So it is a new file: mode and owner
+    are kept, other hard links keep the old content, access lists and extended attributes are those of a new file.
+
+    >>> file("/etc/motd", content="hi\n", mode=0o644, owner="root")
+    Step('file /etc/motd')
+
+    States: `present`, `absent`. Probe: type, sha256, mode, owner, group of what is given here. A symbolic link is
+    followed; where it leads to nothing, the file is made there. A folder, device, pipe or socket is refused, and so is
+    a file in a folder that is not there. Absent takes a link away, not what it leads to.
+    Undone: content of up to 256 KiB that was no secret is brought back, and mode and owner with it.
+
+    Args:
+        path: Absolute.
+        content: Text (as UTF-8), bytes, or a `Secret`, which then is in no record.
+        source: A file here whose content it is to have.
+        template: A Jinja2 template, rendered here: a file, or text that holds a line break, `{{`, `{%` or `{#`. A
+            variable that is not defined is an error. It needs `kxflow[templates]`.
+        vars: For the template. Where it looks at one that is a `Secret`, the content is one.
+        mode: Permission bits: `0o644`; a new file gets that where not given.
+        owner: Name or number.
+        group: Name or number.
+        backup: Keep the file before as `PATH.orig-DIGEST`, with twelve digits of its content's sha256: none that was
+            kept before is lost, and none is kept twice.
+        state: Whether it is to be there.
+        name: Of the step.
+
+    Raises:
+        InvalidError: A path, mode or owner that cannot be; more than one of content, source and template; a source that
+            cannot be read, a template that cannot be rendered.
+    """
+    where = remote_path(path)
+    check_presence(state, f"file {where}")
+    if sum(each is not None for each in (content, source, template)) > 1:
+        raise InvalidError(f"file {where}: more than one of content, source and template", "give one of them")
+    if vars is not None and template is None:
+        raise InvalidError(f"file {where}: vars= without template=", "give the template too")
+    told = rights(mode, owner, group)
+    if state == "absent":
+        if content is not None or source is not None or template is not None or told:
+            raise InvalidError(f"file {where}: absent, and with content, mode or owner", "give the path only")
+        return nothing(where, "file", name=name)
+    if template is not None:
+        content = _rendered(where, template, vars)
+    data = _of_source(where, source) if source is not None else _data(where, content)
+    its = File(where, data, backup)
+    wanted = {"type": "file", **({} if data is None else {"sha256": _sha256(data)}), **told}
+    if isinstance(data, Secret):
+        return ensure(its, wanted, name=name)
+    return ensure(its, wanted, name=name, content=shown(where, data if isinstance(data, bytes) else None))
+
+
+def check_presence(value: object, where: str) -> None:
+    """Refuse what is no `Presence`.
+
+    Raises:
+        InvalidError: It is none.
+    """
+    if value not in ("present", "absent"):
+        raise InvalidError(f"{where}: state={value!r}", 'write "present" or "absent"')
+
+
+def _rendered(where: str, template: str | os.PathLike[str], variables: Mapping[str, Any] | None) -> str | Secret:
+    from kxflow.resources.templates import render
+
+    try:
+        return render(template, variables)
+    except InvalidError as error:
+        raise InvalidError(f"file {where}: {error.what}", error.remedy) from None
+
+
+def _data(where: str, content: str | bytes | Secret | None) -> Data | None:
+    if content is None:
+        return None
+    if isinstance(content, Secret):
+        if len(content.raw) > STDIN_LIMIT:
+            raise InvalidError(f"file {where}: a Secret of over {STDIN_LIMIT} bytes", "encrypt it, and bring the key")
+        return content
+    data = to_content(content, f"file {where}: content")
+    if len(data) > INLINE:
+        return Upload(data, where, len(data), hashlib.sha256(data).hexdigest())
+    return data
+
+
+def to_content(content: str | bytes, where: str) -> bytes:
+    """What a file is to hold, as bytes.
+
+    Raises:
+        InvalidError: Neither text nor bytes, text that no bytes stand for, a secret that was formatted into it.
+    """
+    if not isinstance(content, str | bytes):
+        raise InvalidError(f"{where} is a {type(content).__name__}", "give text, bytes or a Secret")
+    refuse_mask(content, where)
+    try:
+        return content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
+    except UnicodeEncodeError:
+        raise InvalidError(f"{where} holds surrogates that stand for no byte", "give bytes") from None
+
+
+def _of_source(where: str, source: str | os.PathLike[str]) -> bytes | Upload:
+    path = Path(source)
+    try:
+        if path.exists() and not path.is_file():
+            raise InvalidError(f"file {where}: {path} is no file", "name a file; sync() brings folders")
+        with path.open("rb") as opened:
+            size = os.fstat(opened.fileno()).st_size
+            if size <= INLINE:
+                return opened.read(INLINE + 1)
+            return Upload(str(path.absolute()), where, size, hashlib.file_digest(opened, "sha256").hexdigest())
+    except OSError as error:
+        raise InvalidError(f"file {where}: {path}: {error.strerror}", "name a file that can be read") from None
+
+
+def _sha256(data: Data) -> str:
+    if isinstance(data, Upload):
+        return data.sha256
+    return hashlib.sha256(data if isinstance(data, bytes) else data.raw).hexdigest()

@@ -1,0 +1,140 @@
+"""What the tests of resources in the file system share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import kxflow as kx
+from kxflow.flow.ensure import Ensured, undo_of
+
+LOCAL = kx.Cluster([kx.Host("here")], connect=kx.Local())
+
+HOSTILE = [
+    b"two words",
+    b'it\'s "quoted"',
+    b"new\nline\n",
+    b"-rf",
+    b"$(touch pwned)`touch pwned`",
+    b"back\\slash\\n",
+    b"\xff\xfe",
+    b"*?[a]{b,c}~",
+    b"a;b&c|d>e #f",
+]
+"""Names that a shell or a tool could take for something else."""
+
+
+def names(name: bytes) -> str:
+    """How a hostile name is shown in the name of a test."""
+    return ascii(name)[2:-1]
+
+
+def ran(*steps: kx.Step[Any], cluster: kx.Cluster = LOCAL, **options: Any) -> kx.Report:
+    """The report of a run of these steps, whatever happens."""
+    task = kx.task("t", *steps)
+    return kx.report_of(kx.run(kx.pipeline("p", kx.module("m", task)), cluster, **options))
+
+
+def one(step: kx.Step[Any], cluster: kx.Cluster = LOCAL) -> kx.StepResult:
+    """The result of one step on one host."""
+    return ran(step, cluster=cluster).results[0]
+
+
+def succeeded(step: kx.Step[Any], cluster: kx.Cluster = LOCAL) -> kx.StepResult:
+    """The result of a step that has to change something."""
+    result = one(step, cluster)
+    assert result.status is kx.Status.Succeeded, result.error
+    assert result.change is not None
+    return result
+
+
+def skipped(step: kx.Step[Any], cluster: kx.Cluster = LOCAL) -> kx.StepResult:
+    """The result of a step that must find nothing to do."""
+    result = one(step, cluster)
+    assert result.status is kx.Status.Skipped, (result.error, result.change)
+    assert result.change is None
+    return result
+
+
+def fails(step: kx.Step[Any], *words: str, cluster: kx.Cluster = LOCAL) -> kx.StepResult:
+    """The result of a step that fails, and says why."""
+    result = one(step, cluster)
+    assert result.status is kx.Status.Failed, result
+    for word in words:
+        assert word in str(result.error), result.error
+    return result
+
+
+def undo(step: kx.Step[Any], result: kx.StepResult, cluster: kx.Cluster = LOCAL) -> kx.Step[Any] | None:
+    """The step that takes back what a step did."""
+    done = result.payload
+    assert isinstance(done, Ensured)
+    ctx = kx.context(cluster.hosts[0], cluster)
+    action = undo_of(step.action(ctx), done.before)
+    return None if action is None else kx.Step(name="undo", build=action)
+
+
+def undone(step: kx.Step[Any], result: kx.StepResult, cluster: kx.Cluster = LOCAL) -> kx.StepResult:
+    """The result of taking it back, which must be possible and do something."""
+    back = undo(step, result, cluster)
+    assert back is not None, "it cannot be undone"
+    return succeeded(back, cluster)
+
+
+def cycle(
+    step: kx.Step[Any],
+    see: Callable[[], Any],
+    *,
+    drift: Callable[[], Any],
+    cluster: kx.Cluster = LOCAL,
+    back: bool = True,
+    exact: bool = True,
+) -> kx.StepResult:
+    """A resource's life: fresh, again, drifted and repaired, undone, and again.
+
+    Args:
+        step: The resource.
+        see: What is there, all of it, comparable.
+        drift: Spoils it.
+        cluster: Where.
+        back: It can be undone; then all is as before.
+        exact: What is repaired is as it was after the first run; else only the resource itself is.
+    """
+    before = see()
+    first = succeeded(step, cluster)
+    wanted = see()
+    assert wanted != before
+    skipped(step, cluster)
+    assert see() == wanted
+    drift()
+    drifted = see()
+    assert drifted != wanted
+    again = succeeded(step, cluster)
+    assert see() == wanted or not exact
+    wanted = see()
+    skipped(step, cluster)
+    if back:
+        undone(step, again, cluster)
+        assert see() == drifted
+        succeeded(step, cluster)
+        assert see() == wanted
+        undone(step, first, cluster)
+        assert see() == before
+    return first
+
+
+def tree(root: Path) -> dict[str, tuple[str, ...]]:
+    """All that is below a folder: by path its kind, mode, owner and content; times apart."""
+    found: dict[str, tuple[str, ...]] = {}
+    for path in sorted(root.rglob("*")):
+        its = path.lstat()
+        who = (f"{its.st_mode & 0o7777:o}", str(its.st_uid), str(its.st_gid))
+        name = str(path.relative_to(root))
+        if path.is_symlink():
+            found[name] = ("link", str(path.readlink()), *who[1:])
+        elif path.is_dir():
+            found[name] = ("directory", *who)
+        else:
+            found[name] = ("file", path.read_bytes().decode("latin-1"), *who)
+    return found
