@@ -141,7 +141,7 @@ def test_a_service_that_fails_says_why(sysv: Box) -> None:
     """What its script said is kept; the target state did not come about."""
     sysv.sh("touch /run/broken")
     result = ran(sysv.cluster, service("kxd", running=True))
-    assert failure(result) == "kxd cannot start: exit status 1 (exit status 1)"
+    assert "kxd cannot start: exit status 1 (exit status 1)" in failure(result)
     assert "kxd is broken" in str(result.stderr)
     sysv.sh("touch /run/odd")
     assert "its status ends with 4" in failure(ran(sysv.cluster, service("kxd", running=True)))
@@ -248,7 +248,7 @@ def test_openrc_says_what_failed(openrc: Box) -> None:
     """A start that fails, a service that is not there; a restart reaches the script."""
     openrc.sh("touch /run/broken")
     result = ran(openrc.cluster, service("kxd", running=True))
-    assert failure(result) == "kxd cannot start: exit status 1 (exit status 1)"
+    assert "kxd cannot start: exit status 1 (exit status 1)" in failure(result)
     assert "ERROR: kxd failed to start" in str(result.stderr)
     assert failure(ran(openrc.cluster, reload_service("nope"))) == "there is no service nope (exit status 1)"
     assert ran(openrc.cluster, restart_service("kxd")).status is kx.Status.Succeeded
@@ -296,7 +296,7 @@ def test_systemd_says_what_failed(clone_fleet: MakeCloneFleet) -> None:
     assert "wanted enabled yes, found enabled static" in failure(ran(fleet.cluster, service("kxbad", enabled=True)))
     assert failure(ran(fleet.cluster, service("nope", running=False))) == "there is no service nope (exit status 1)"
     assert failure(ran(fleet.cluster, reload_service("nope"))) == "there is no service nope (exit status 1)"
-    assert "its state cannot be seen" in failure(ran(fleet.cluster, service("kxtry@", running=True)))
+    assert "its probe ended with exit status" in failure(ran(fleet.cluster, service("kxtry@", running=True)))
 
 
 @pytest.mark.parametrize(
