@@ -16,6 +16,7 @@ from kxflow.shell.compile import KILL, STOP
 from kxflow.shell.program import Program
 from kxflow.values.action import DEFAULT_TIMEOUT
 from kxflow.values.output import Output
+from kxflow.values.redact import Redactor
 
 START_LIMIT: Final = 30.0
 DEATH_LIMIT: Final = 6.0
@@ -57,12 +58,21 @@ class Conversation:
     Events are handed to `handle` one at a time, in order; while it waits, the host is not read.
     """
 
-    def __init__(self, link: Link, program: Program, brake: Brake, handle: Handler, *, chunks: bool = False) -> None:
+    def __init__(
+        self,
+        link: Link,
+        program: Program,
+        brake: Brake,
+        handle: Handler,
+        *,
+        chunks: bool = False,
+        redactor: Redactor | None = None,
+    ) -> None:
         self._link = link
         self._program = program
         self._brake = brake
         self._handle = handle
-        self._reader = frames.Reader(program, chunks=chunks)
+        self._reader = frames.Reader(program, chunks=chunks, redactor=redactor)
         self._signal = anyio.Event()
         self._order = anyio.Lock()
         self._deadline = inf

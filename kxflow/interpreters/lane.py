@@ -9,6 +9,7 @@ from typing import TypeAlias
 import anyio
 from attrs import field, frozen
 
+from kxflow.interpreters import silence
 from kxflow.interpreters.answer import ask
 from kxflow.interpreters.brake import Brake
 from kxflow.interpreters.clock import Clock
@@ -20,6 +21,7 @@ from kxflow.shell.program import Op
 from kxflow.values.cluster import Cluster
 from kxflow.values.fault import Fault
 from kxflow.values.host import Become, Host
+from kxflow.values.redact import Redactor
 
 BeforeSend: TypeAlias = Callable[[], Awaitable[None]]
 
@@ -38,6 +40,7 @@ class Wires:
         cluster: The fleet.
         connecting: Bounds how many hosts are connected to at a time.
         chunks: Live output is asked for.
+        redactor: Knows the secrets of the run; learns those that a lane sends.
         nonce: Makes the 128-bit mark of a program's frames.
     """
 
@@ -46,6 +49,7 @@ class Wires:
     cluster: Cluster
     connecting: anyio.Semaphore
     chunks: bool = False
+    redactor: Redactor = field(factory=Redactor)
     nonce: Callable[[], str] = field(default=lambda: secrets.token_hex(16))
 
 
@@ -59,6 +63,7 @@ class Lane:
         self._link: Link | None = None
         self._verified: frozenset[Become] = frozenset()
         self._gate = anyio.Lock()
+        wires.redactor.learn(silence.of_connect(wires.cluster.connect_of(host)))
 
     @property
     def open(self) -> bool:
@@ -105,6 +110,7 @@ class Lane:
             ReachError: The host could not be reached: nothing began.
         """
         self.busy += 1
+        self.wires.redactor.learn(secret for op in ops for secret in silence.of_command(op.command))
         try:
             link = await self.link()
             await before_send()
@@ -125,7 +131,7 @@ class Lane:
 
     async def _converse(self, link: Link, ops: Sequence[Op], brake: Brake, handle: Handler) -> Over:
         if isinstance(link, Answering):
-            return await ask(link, ops, brake, handle)
+            return await ask(link, ops, brake, handle, self.wires.redactor)
         become = self.wires.cluster.connect_of(self.host).become
         program = compile_program(ops, nonce=self.wires.nonce(), connect_become=become, verified=self._verified)
 
@@ -134,4 +140,6 @@ class Lane:
                 self._verified |= {event.become}
             await handle(event)
 
-        return await Conversation(link, program, brake, remember, chunks=self.wires.chunks).hold()
+        shared = self.wires
+        conversation = Conversation(link, program, brake, remember, chunks=shared.chunks, redactor=shared.redactor)
+        return await conversation.hold()
