@@ -402,7 +402,7 @@ def serial(
         lanes = {host.name: Lane(host, wires) for host in cluster.hosts}
         contexts = [HostContext(host, cluster, run, LaneRunner(lanes[host.name], Brake())) for host in cluster.hosts]
         try:
-            return outcome_of(await Serial(layout, contexts).report())
+            return outcome_of(await Serial(layout, contexts, wires.redactor).report())
         finally:
             for lane in lanes.values():
                 await lane.aclose()

@@ -12,9 +12,10 @@ from kxflow.interpreters.ports import Answering, Reply
 from kxflow.shell import frames
 from kxflow.shell.program import Op
 from kxflow.values.output import Output
+from kxflow.values.redact import Redactor
 
 
-async def ask(link: Answering, ops: Sequence[Op], brake: Brake, handle: Handler) -> Over:
+async def ask(link: Answering, ops: Sequence[Op], brake: Brake, handle: Handler, redactor: Redactor) -> Over:
     """Op by op: begin, answer, end; halt, stop and leave out as a program on a host would."""
     await anyio.lowlevel.checkpoint()
     broken: int | None = None
@@ -27,7 +28,7 @@ async def ask(link: Answering, ops: Sequence[Op], brake: Brake, handle: Handler)
         reply = await link.answer(op.command)
         if reply is None:
             return Over(began=True, index=op.index)
-        ended = as_frame(op, reply)
+        ended = as_frame(op, reply, redactor)
         await handle(ended)
         if ended.how == "held" or (ended.how == "ran" and ended.exit_code in op.command.ok_codes):
             continue
@@ -43,8 +44,9 @@ async def _over(why: frames.DoneWhy, handle: Handler) -> Over:
     return Over(done=done, began=True)
 
 
-def as_frame(op: Op, reply: Reply) -> frames.Ended:
+def as_frame(op: Op, reply: Reply, redactor: Redactor) -> frames.Ended:
     """What the wire would have said of a reply."""
+    shown = redactor.redact(reply.stdout)
     command = op.command
     well = reply.held or reply.exit_code in command.ok_codes
     from_output = command.value is None and command.parse is not None and not reply.held
@@ -54,8 +56,9 @@ def as_frame(op: Op, reply: Reply) -> frames.Ended:
         "held" if reply.held else "ran",
         0 if reply.held else reply.exit_code,
         None,
-        Output() if reply.held else Output.of(reply.stdout),
-        Output() if reply.held else Output.of(reply.stderr),
+        Output() if reply.held else Output.of(shown),
+        Output() if reply.held else Output.of(redactor.redact(reply.stderr)),
         value if well else None,
         len(value or b"") > command.capture,
+        unmasked=None if reply.held or shown is reply.stdout else Output.of(reply.stdout),
     )

@@ -11,10 +11,12 @@ from attrs import evolve
 from kxflow.flow.layout import Layout, Slot, TaskPlan
 from kxflow.flow.perform import attached
 from kxflow.flow.wiring import Values, Wiring
+from kxflow.interpreters import silence
 from kxflow.interpreters.clock import Clock
 from kxflow.interpreters.ports import Journal, JournalError, Sent
 from kxflow.values.event import Event, OutputChunk, RunBegan, RunEnded, StepBegan, StepEnded, StepRetried
 from kxflow.values.fault import Fault
+from kxflow.values.redact import Redactor
 from kxflow.values.result import ABSENT, Status, StepResult
 
 Deliver: TypeAlias = Callable[[Event], Awaitable[None]]
@@ -31,7 +33,14 @@ class Ear:
     """
 
     def __init__(
-        self, layout: Layout, wiring: Wiring, run: str, clock: Clock, journals: Sequence[Journal], deliver: Deliver
+        self,
+        layout: Layout,
+        wiring: Wiring,
+        run: str,
+        clock: Clock,
+        journals: Sequence[Journal],
+        deliver: Deliver,
+        redactor: Redactor,
     ) -> None:
         self.values: Values = {}
         self.faults: list[Fault] = []
@@ -44,6 +53,7 @@ class Ear:
         self._journals = tuple(journals)
         self._begun: list[Journal] = []
         self._deliver = deliver
+        self._redactor = redactor
         self.on_journal_fault: Callable[[str], None] = lambda _: None
 
     def blank(self, plan: TaskPlan, slot: Slot, host: str) -> StepResult:
@@ -102,7 +112,8 @@ class Ear:
             raise
 
     async def ended(self, results: Sequence[StepResult]) -> None:
-        """Make results durable, keep the values that later steps need, hand them on."""
+        """Mask what is secret in results, make them durable, hand them on."""
+        results = [silence.result(self._redactor, each) for each in results]
         try:
             for journal in self._journals:
                 await journal.ended(results)

@@ -17,6 +17,7 @@ from kxflow.shell.compile import KILL, STOP
 from kxflow.shell.program import Program
 from kxflow.values.action import DEFAULT_TIMEOUT
 from kxflow.values.output import Output
+from kxflow.values.redact import Redactor
 
 START_LIMIT: Final = 30.0
 DEATH_LIMIT: Final = 8.0
@@ -73,6 +74,7 @@ class Conversation:
         chunks: bool = False,
         behind: AsyncIterator[bytes] | None = None,
         most: int = OUTPUT_LIMIT,
+        redactor: Redactor | None = None,
     ) -> None:
         self._most = most
         self._behind = behind
@@ -82,7 +84,7 @@ class Conversation:
         self._program = program
         self._brake = brake
         self._handle = handle
-        self._reader = frames.Reader(program, chunks=chunks)
+        self._reader = frames.Reader(program, chunks=chunks, redactor=redactor)
         self._signal = anyio.Event()
         self._order = anyio.Lock()
         self._deadline = inf

@@ -22,6 +22,7 @@ from kxflow.values.context import HostContext
 from kxflow.values.event import OutputChunk, StepBegan, StepRetried
 from kxflow.values.fault import Fault
 from kxflow.values.host import Host
+from kxflow.values.redact import Redactor
 from kxflow.values.result import Status, StepResult
 from kxflow.values.tally import Tally, Verdict
 
@@ -77,9 +78,12 @@ class Engine:
         self._run = run
         self._options = options
         self._wiring = Wiring(layout)
-        self.ear = Ear(layout, self._wiring, run, clock, journals, deliver)
+        redactor = Redactor()
+        self.ear = Ear(layout, self._wiring, run, clock, journals, deliver, redactor)
         self.ear.on_journal_fault = lambda what: self._stop_all(f"journal: {what}")
-        self._wires = Wires(connector, clock, layout.cluster, anyio.Semaphore(options.connects), options.chunks)
+        self._wires = Wires(
+            connector, clock, layout.cluster, anyio.Semaphore(options.connects), options.chunks, redactor
+        )
         self._lanes: dict[str, Lane] = {}
         self._faults: dict[str, Status] = {}
         self._struck: set[str] = set()

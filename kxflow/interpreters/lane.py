@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 from attrs import evolve, field, frozen
 
+from kxflow.interpreters import silence
 from kxflow.interpreters.answer import ask
 from kxflow.interpreters.brake import Brake
 from kxflow.interpreters.clock import Clock
@@ -23,6 +24,7 @@ from kxflow.shell.program import Op
 from kxflow.values.cluster import Cluster
 from kxflow.values.fault import Fault
 from kxflow.values.host import Become, Host
+from kxflow.values.redact import Redactor
 from kxflow.values.state import found
 
 BeforeSend: TypeAlias = Callable[[], Awaitable[None]]
@@ -42,6 +44,7 @@ class Wires:
         cluster: The fleet.
         connecting: Bounds how many hosts are connected to at a time.
         chunks: Live output is asked for.
+        redactor: Knows the secrets of the run; learns those that a lane sends.
         nonce: Makes the 128-bit mark of a program's frames.
     """
 
@@ -50,6 +53,7 @@ class Wires:
     cluster: Cluster
     connecting: anyio.Semaphore
     chunks: bool = False
+    redactor: Redactor = field(factory=Redactor)
     nonce: Callable[[], str] = field(default=lambda: secrets.token_hex(16))
 
 
@@ -63,6 +67,7 @@ class Lane:
         self._link: Link | None = None
         self._verified: frozenset[Become] = frozenset()
         self._gate = anyio.Lock()
+        wires.redactor.learn(silence.of_connect(wires.cluster.connect_of(host)))
 
     @property
     def open(self) -> bool:
@@ -109,11 +114,12 @@ class Lane:
             ReachError: The host could not be reached: nothing began.
         """
         self.busy += 1
+        self.wires.redactor.learn(secret for op in ops for secret in silence.of_command(op.command))
         try:
             link = await self.link()
             await before_send()
             if isinstance(link, Answering):
-                return await ask(link, ops, brake, handle)
+                return await ask(link, ops, brake, handle, self.wires.redactor)
             if any(op.command.in_two for op in ops):
                 return await self._in_segments(ops, brake, handle)
             return await self._converse(ops, brake, handle)
@@ -182,7 +188,9 @@ class Lane:
         def talk(link: Link) -> Conversation:
             live = chunks or self.wires.chunks
             program = compile_program(ops, nonce=self.wires.nonce(), connect_become=become, verified=self._verified)
-            return Conversation(link, program, brake, remember, chunks=live, behind=behind, most=most)
+            return Conversation(
+                link, program, brake, remember, chunks=live, behind=behind, most=most, redactor=self.wires.redactor
+            )
 
         try:
             return await talk(await self.link()).hold()

@@ -15,9 +15,11 @@ from kxflow.flow.perform import attached, perform
 from kxflow.flow.policy import Waves, cut
 from kxflow.flow.undo import taking_back
 from kxflow.flow.wiring import Missing, Values, Wiring
+from kxflow.interpreters import silence
 from kxflow.values.context import HostContext
 from kxflow.values.host import Host
 from kxflow.values.outcome import FutureResults, FutureStep, future, record_of, track, tracks
+from kxflow.values.redact import Redactor
 from kxflow.values.report import Report
 from kxflow.values.result import ABSENT, Results, Status, StepResult
 from kxflow.values.tally import Tally
@@ -47,10 +49,12 @@ class Serial:
     Args:
         layout: The pipeline on its cluster.
         contexts: One for each host of the cluster, with a runner.
+        redactor: Masks the secrets that their runners know; it learns those that steps produce.
     """
 
-    def __init__(self, layout: Layout, contexts: Iterable[HostContext]) -> None:
+    def __init__(self, layout: Layout, contexts: Iterable[HostContext], redactor: Redactor | None = None) -> None:
         self._layout = layout
+        self._redactor = Redactor() if redactor is None else redactor
         self._wiring = Wiring(layout)
         self._contexts = {ctx.host.name: ctx for ctx in contexts}
         self._values: Values = {}
@@ -198,7 +202,7 @@ class Serial:
             result = await perform(
                 slot.step, here, sets[0], condition_inputs=sets[1:], layer_failed=layer_failed, place=place
             )
-            return track(result)
+            return track(silence.result(self._redactor, result))
 
         return future(do())  # type: ignore[arg-type]  # the container's type is that of track()
 

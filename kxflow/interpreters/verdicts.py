@@ -181,7 +181,8 @@ def _short(text: str, most: int = 120) -> str:
 def _value(command: Command[Any], ended: frames.Ended, where: str) -> Any:
     """The typed value, absent where there is none, or the fault that kept it from coming."""
     if not command.gives_value:
-        return ended.stdout if ended.how == "ran" else ABSENT
+        whole = ended.stdout if ended.unmasked is None else ended.unmasked
+        return whole if ended.how == "ran" else ABSENT
     if ended.value is None:
         return ABSENT
     if ended.overflow:

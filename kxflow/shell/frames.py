@@ -13,6 +13,7 @@ from kxflow.shell.program import Program
 from kxflow.values.action import Command
 from kxflow.values.host import Become
 from kxflow.values.output import Collector, Output
+from kxflow.values.redact import Redactor
 
 DoneWhy: TypeAlias = Literal["end", "halt", "stop"]
 KilledWhy: TypeAlias = Literal["kill", "timeout", "lease"]
@@ -72,6 +73,7 @@ class Ended:
         before, after: What the probe printed before the run where that was not as wanted, and after it where that
             did not come about; None where it was too much to keep.
         detail: The content before the run, where it was asked for and small enough.
+        unmasked: Stdout of the run with no secret masked; None where none was.
     """
 
     index: int
@@ -85,6 +87,7 @@ class Ended:
     before: bytes | None = None
     after: bytes | None = None
     detail: bytes | None = None
+    unmasked: Output | None = field(default=None, repr=False)
 
 
 @frozen
@@ -149,6 +152,10 @@ class _Part:
         collector = self.output.get(phase)
         return None if collector is None or collector.overflowed else collector.whole()
 
+    def unmasked(self, phase: str) -> Output | None:
+        collector = self.output.get(phase)
+        return None if collector is None else collector.unmasked()
+
 
 @mutable
 class _Stream:
@@ -178,13 +185,15 @@ class Reader:
 
     The order is that of stdout; only live `Chunk`s of stderr come between as they arrive. Memory is bounded whatever
     a host writes: 64 KiB for each stream and phase of the op in progress, and a value up to its command's `capture`.
+    What the redactor knows is masked in every output and chunk, not in values.
     """
 
-    def __init__(self, program: Program, *, chunks: bool = False) -> None:
+    def __init__(self, program: Program, *, chunks: bool = False, redactor: Redactor | None = None) -> None:
         self._program = program
         self._chunks = chunks
-        self._out = _Stream("stdout", Splitter(program.nonce))
-        self._err = _Stream("stderr", Splitter(program.nonce))
+        self._redactor = redactor
+        self._out = _Stream("stdout", Splitter(program.nonce), noise=Collector(redactor=redactor))
+        self._err = _Stream("stderr", Splitter(program.nonce), noise=Collector(redactor=redactor))
         self._queue: deque[Event | _End] = deque()
         self._early: list[Chunk] = []
         self._waiting = 0
@@ -228,6 +237,7 @@ class Reader:
             if isinstance(piece, bytes):
                 self._data(stream, piece, events)
             else:
+                self._settle(stream, events)
                 self._mark(stream, piece.words)
             self._flush(events)
         return events
@@ -242,9 +252,18 @@ class Reader:
         phase = part.phase or "r"
         collector = part.output.get(phase)
         if collector is None:
-            collector = part.output[phase] = Collector(self._whole(stream, part.index, phase))
-        collector.add(data)
-        if self._chunks and phase == "r":
+            collector = part.output[phase] = Collector(self._whole(stream, part.index, phase), self._redactor)
+        self._show(stream, part, collector.add(data), events)
+
+    def _settle(self, stream: _Stream, events: list[Event]) -> None:
+        """A phase is over: what was held back of its output, because a secret might have begun there, is shown."""
+        part = stream.part
+        collector = None if part is None else part.output.get(part.phase or "r")
+        if part is not None and collector is not None:
+            self._show(stream, part, collector.rest(), events)
+
+    def _show(self, stream: _Stream, part: _Part, data: bytes, events: list[Event]) -> None:
+        if data and self._chunks and (part.phase or "r") == "r":
             self._live(Chunk(part.index, stream.name, data), events)
 
     def _whole(self, stream: _Stream, index: int, phase: str) -> int:
@@ -291,7 +310,7 @@ class Reader:
                 if part is not None and part.index == self._index(which) and not part.how:
                     self._end(stream, part, how, int(code))
             case ["s", which] if self._index(which) > stream.last:
-                stream.noise, stream.nested = Collector(), False
+                stream.noise, stream.nested = Collector(redactor=self._redactor), False
                 self._told(stream, Escalating(self._index(which)))
             case ["y", which, "0" | "1" as needed] if self._index(which) > stream.last:
                 become = self._command(self._index(which)).become
@@ -313,7 +332,7 @@ class Reader:
         else:
             stream.up = True
             self._told(stream, Up(stream.noise.take().data[:PREAMBLE_LIMIT]))
-        stream.noise = Collector()
+        stream.noise = Collector(redactor=self._redactor)
 
     def _begin(self, stream: _Stream, index: int) -> None:
         stream.last = index
@@ -405,9 +424,10 @@ class Reader:
             Output() if quiet else stderr,
             value,
             overflow,
-            _printed(out, "c") if seen and how != "held" else None,
-            out.whole("a") if seen else None,
-            out.whole("d") if seen else None,
+            before=_printed(out, "c") if seen and how != "held" else None,
+            after=out.whole("a") if seen else None,
+            detail=out.whole("d") if seen else None,
+            unmasked=None if quiet else out.unmasked(phase),
         )
 
 

@@ -6,6 +6,8 @@ from typing import Final
 
 from attrs import frozen
 
+from kxflow.values.redact import Redactor, Veil
+
 HEAD: Final = 16 * 1024
 TAIL: Final = 48 * 1024
 _EMPTY: Final = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # SHA-256 of nothing
@@ -20,10 +22,13 @@ class Output:
     >>> str(Output.of(b"caf\xc3\xa9 \xff"))
     'café \\xff'
 
+    In a record the secrets that its run knew are masked, by as many bytes. The digest is that of the masked bytes: an
+    output that is nothing but a secret cannot be told by guessing.
+
     Attributes:
         head, tail: Bytes as they came. `tail` is empty while all fits into `head`.
         size: Bytes that came in all.
-        sha256: Hex digest of all bytes that came.
+        sha256: Hex digest of all bytes that came; empty where it would tell of a secret, or nothing was kept.
     """
 
     head: bytes = b""
@@ -73,38 +78,82 @@ class Output:
         return f"Output({shown!r}, size={self.size})"
 
 
+class _Ends:
+    """First and last bytes, size and digest, as they grow."""
+
+    __slots__ = ("digest", "head", "size", "tail")
+
+    def __init__(self) -> None:
+        self.head = bytearray()
+        self.tail = bytearray()
+        self.size = 0
+        import hashlib
+
+        self.digest = hashlib.sha256()
+
+    def add(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        self.digest.update(chunk)
+        room = HEAD - len(self.head)
+        if room > 0:
+            self.head += chunk[:room]
+            chunk = chunk[room:]
+        if chunk:
+            self.tail += chunk
+            if len(self.tail) > 2 * TAIL:
+                del self.tail[:-TAIL]
+
+    def copy(self) -> _Ends:
+        same = _Ends()
+        same.head, same.tail, same.size, same.digest = self.head[:], self.tail[:], self.size, self.digest.copy()
+        return same
+
+    def take(self) -> Output:
+        return Output(bytes(self.head), bytes(self.tail[-TAIL:]), self.size, self.digest.hexdigest())
+
+
 class Collector:
     """Grows an `Output` from chunks in bounded memory; `take()` gives the value.
 
-    With `whole` set it also keeps every byte up to that many, for values that are parsed.
+    With `whole` set it also keeps every byte up to that many, for values that are parsed. What a redactor knows is
+    masked in the output, and in nothing else.
     """
 
-    __slots__ = ("_digest", "_head", "_tail", "_whole", "limit", "size")
+    __slots__ = ("_kept", "_unmasked", "_veil", "_whole", "limit", "size")
 
-    def __init__(self, whole: int = 0) -> None:
-        import hashlib
-
-        self._head = bytearray()
-        self._tail = bytearray()
+    def __init__(self, whole: int = 0, redactor: Redactor | None = None) -> None:
+        self._kept = _Ends()
+        self._unmasked: _Ends | None = None  # apart from what is kept once something was masked
+        self._veil = Veil(redactor) if redactor is not None and redactor.knows else None
         self._whole = bytearray()
-        self._digest = hashlib.sha256()
         self.size = 0
         self.limit = whole
 
-    def add(self, chunk: bytes) -> None:
-        """Take the next bytes."""
+    def add(self, chunk: bytes) -> bytes:
+        """Take the next bytes; gives those that are certain by now, masked: they may lag behind."""
         self.size += len(chunk)
-        self._digest.update(chunk)
         if len(self._whole) < self.limit:
             self._whole += chunk[: self.limit - len(self._whole)]
-        room = HEAD - len(self._head)
-        if room > 0:
-            self._head += chunk[:room]
-            chunk = chunk[room:]
-        if chunk:
-            self._tail += chunk
-            if len(self._tail) > 2 * TAIL:
-                del self._tail[:-TAIL]
+        if self._veil is None:
+            self._kept.add(chunk)
+            return chunk
+        certain, masked = self._veil.feed(chunk)
+        if masked is not certain and self._unmasked is None:
+            self._unmasked = self._kept.copy()
+        return self._keep(certain, masked)
+
+    def _keep(self, certain: bytes, masked: bytes) -> bytes:
+        self._kept.add(masked)
+        if self._unmasked is not None:
+            self._unmasked.add(certain)
+        return masked
+
+    def rest(self) -> bytes:
+        """What lagged behind, at the end."""
+        if self._veil is None:
+            return b""
+        rest = self._veil.rest()
+        return self._keep(rest, rest)
 
     @property
     def overflowed(self) -> bool:
@@ -117,4 +166,10 @@ class Collector:
 
     def take(self) -> Output:
         """The bounded record of what came so far."""
-        return Output(bytes(self._head), bytes(self._tail[-TAIL:]), self.size, self._digest.hexdigest())
+        self.rest()
+        return self._kept.take()
+
+    def unmasked(self) -> Output | None:
+        """The same with nothing masked; None where nothing was."""
+        self.rest()
+        return None if self._unmasked is None else self._unmasked.take()
