@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from attrs import field, frozen
 
-from kxflow.flow.selectors import Selector
+from kxflow.flow.selectors import Selector, as_selector
 from kxflow.values.errors import InvalidError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _input(step: Step[Any], reach: Reach, **options: Any) -> Input:
     if not isinstance(step, StepType):
         raise InvalidError(f"an input from {step!r}", "name the step itself, as made by command() or @step")
     in_task = options.get("in_task")
-    if in_task is not None and in_task.count("/") < 1:
+    if in_task is not None and (not isinstance(in_task, str) or "/" not in in_task):
         raise InvalidError(f"in_task={in_task!r}", 'write "module/task"')
     return Input(step.origin, step.name, reach, **options)
 
@@ -75,8 +75,13 @@ def from_here(step: Step[T], *, in_task: str | None = None) -> T:
 
 
 def from_one(step: Step[T], sel: Selector | None = None, *, in_task: str | None = None) -> T:
-    """The value that `step` produced on the one host of its task, or on the one that `sel` takes of them."""
-    return cast(T, _input(step, Reach.one, selector=sel, in_task=in_task))
+    """The value that `step` produced on the one host of its task, or on the one that `sel` takes of them.
+
+    Raises:
+        InvalidError: `sel` is no selector.
+    """
+    chosen = None if sel is None else as_selector(sel, "from_one()")
+    return cast(T, _input(step, Reach.one, selector=chosen, in_task=in_task))
 
 
 def from_all(

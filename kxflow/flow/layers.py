@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from attrs import evolve, frozen
 
 from kxflow.flow.policy import Policy, Waves, fail_fast
-from kxflow.flow.selectors import Selector, all_hosts
+from kxflow.flow.selectors import Selector, all_hosts, as_selector
 from kxflow.flow.step import Step, Steps, check_name, flatten
 from kxflow.values.action import no_truth
+from kxflow.values.arguments import check_answers, check_takes, is_whole, kind, members
 from kxflow.values.cluster import Cluster
 from kxflow.values.errors import InvalidError
+from kxflow.values.markup import bullets, text, title
 
 Enabled: TypeAlias = bool | Callable[[Cluster], bool]
 
@@ -98,6 +99,9 @@ class Task:
     def __repr__(self) -> str:
         return f"Task({self.name!r}, {len(self.steps)} steps, on={self.hosts})"
 
+    def _repr_html_(self) -> str:
+        return title(f"task {self.name}") + _task_html(self)
+
 
 @frozen(repr=False)
 class Module:
@@ -124,6 +128,9 @@ class Module:
 
     def __repr__(self) -> str:
         return f"Module({self.name!r}, {len(self.tasks)} tasks)"
+
+    def _repr_html_(self) -> str:
+        return title(f"module {self.name}") + bullets(_module_rows(self))
 
 
 @frozen(repr=False)
@@ -159,6 +166,18 @@ class Pipeline:
             raise InvalidError(f"pipeline {self.name!r} has no module or task {missing[0]!r}", f"modules: {has}")
         return evolve(self, modules=tuple(kept))
 
+    def each_task(self, change: Callable[[Task], Task]) -> Pipeline:
+        """The pipeline with every task changed, those of hooks too."""
+
+        def all_of(tasks: tuple[Task, ...]) -> tuple[Task, ...]:
+            return tuple(map(change, tasks))
+
+        def inside(its: Module) -> Module:
+            return evolve(its, tasks=all_of(its.tasks), before=all_of(its.before), after=all_of(its.after))
+
+        modules = tuple(map(inside, self.modules))
+        return evolve(self, modules=modules, before=all_of(self.before), after=all_of(self.after))
+
     def __bool__(self) -> bool:
         no_truth(self, "run it, and ask the report")
 
@@ -166,16 +185,24 @@ class Pipeline:
         return f"Pipeline({self.name!r}: {', '.join(each.name for each in self.modules) or 'no modules'})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<li><b>{html.escape(each.name)}</b><ul>{''.join(map(_task_html, each.tasks))}</ul></li>"
-            for each in self.modules
-        )
-        return f"<p><b>pipeline {html.escape(self.name)}</b></p><ul>{rows}</ul>"
+        rows = [_hook("before", its) for its in self.before]
+        rows += [title(each.name) + bullets(_module_rows(each)) for each in self.modules]
+        rows += [_hook("after", its) for its in self.after]
+        return title(f"pipeline {self.name}") + bullets(rows)
 
 
-def _task_html(task: Task) -> str:
-    names = ", ".join(each.name for each in task.steps)
-    return f"<li>{html.escape(task.name)} on {html.escape(str(task.hosts))}: {html.escape(names)}</li>"
+def _module_rows(its: Module) -> list[str]:
+    hooks = ([_hook(name, each) for each in tasks] for name, tasks in (("before", its.before), ("after", its.after)))
+    before, after = hooks
+    return [*before, *map(_task_html, its.tasks), *after]
+
+
+def _hook(name: str, its: Task) -> str:
+    return text(f"{name}: ") + _task_html(its)
+
+
+def _task_html(its: Task) -> str:
+    return text(f"{its.name} on {its.hosts}: {', '.join(each.name for each in its.steps)}")
 
 
 def _part(its: Module, names: Iterable[str], found: set[str]) -> Module | None:
@@ -189,11 +216,22 @@ def _part(its: Module, names: Iterable[str], found: set[str]) -> Module | None:
 
 
 def _tasks(parts: Iterable[Task] | Task, where: str) -> tuple[Task, ...]:
-    tasks = (parts,) if isinstance(parts, Task) else tuple(parts)
+    remedy = 'give tasks: task("name", step, …)'
+    tasks = (parts,) if isinstance(parts, Task) else members(parts, where, remedy)
     for each in tasks:
         if not isinstance(each, Task):
-            raise InvalidError(f"{where} got a {type(each).__name__}", 'give tasks: task("name", step, …)')
+            raise InvalidError(f"{where} got {kind(each)}", remedy)
     return tasks
+
+
+def _check_waves(waves: Waves | None, where: str) -> None:
+    if waves is not None and not isinstance(waves, Waves):
+        raise InvalidError(f"{where}: waves={waves!r} is none", 'write waves=waves(1, "25%", "100%")')
+
+
+def _check_policy(policy: Policy | None, what: str, where: str) -> None:
+    if policy is not None and not isinstance(policy, Policy):
+        raise InvalidError(f"{where}: {what}={policy!r} is none", f"write {what}=keep_going(), with parentheses")
 
 
 def task(
@@ -210,16 +248,15 @@ def task(
     Raises:
         InvalidError: A name that cannot be, something that is no step, a selector or bound that is none.
     """
-    check_name(name, "task")
-    if not callable(on):
-        raise InvalidError(f"task {name!r}: on={on!r} is no selector", 'write on=role("web")')
-    if concurrency is not None and (isinstance(concurrency, bool) or concurrency < 1):
-        raise InvalidError(f"task {name!r}: concurrency={concurrency!r}", "give a whole number >= 1")
-    if policy is not None and not isinstance(policy, Policy):
-        raise InvalidError(f"task {name!r}: policy={policy!r} is none", "write policy=keep_going(), with parentheses")
-    if waves is not None and not isinstance(waves, Waves):
-        raise InvalidError(f"task {name!r}: waves={waves!r} is none", 'write waves=waves(1, "25%", "100%")')
-    return Task(name, flatten(parts), on, concurrency, policy, waves, allow_empty)
+    where = f"task {check_name(name, 'task')!r}"
+    hosts = as_selector(on, f"{where}: on=")
+    if concurrency is not None and (not is_whole(concurrency) or concurrency < 1):
+        raise InvalidError(f"{where}: concurrency={concurrency!r}", "give a whole number >= 1")
+    if not isinstance(allow_empty, bool):
+        raise InvalidError(f"{where}: allow_empty={allow_empty!r}", "write True or False")
+    _check_policy(policy, "policy", where)
+    _check_waves(waves, where)
+    return Task(name, flatten(parts), hosts, concurrency, policy, waves, allow_empty)
 
 
 def module(
@@ -233,12 +270,16 @@ def module(
     """Tasks in order.
 
     Raises:
-        InvalidError: A name that cannot be, or something that is no task.
+        InvalidError: A name that cannot be, something that is no task, or a `when` or `waves` that is none.
     """
     where = f"module {check_name(name, 'module')!r}"
-    if waves is not None and not isinstance(waves, Waves):
-        raise InvalidError(f"{where}: waves={waves!r} is none", 'write waves=waves(1, "25%", "100%")')
-    return Module(name, _tasks(tasks, where), when, waves, _tasks(before, where), _tasks(after, where))
+    _check_waves(waves, where)
+    if not isinstance(when, bool):
+        remedy = "write True, False or when=lambda cluster: …"
+        check_answers(when, f"{where}: when=", remedy)
+        check_takes(when, f"{where}: when=", remedy, takes=1)
+    own, first, last = _tasks(tasks, where), _tasks(before, f"{where}: before="), _tasks(after, f"{where}: after=")
+    return Module(name, own, when, waves, first, last)
 
 
 def pipeline(
@@ -257,10 +298,8 @@ def pipeline(
     where = f"pipeline {check_name(name, 'pipeline')!r}"
     for each in modules:
         if not isinstance(each, Module):
-            raise InvalidError(f"{where} got a {type(each).__name__}", 'give modules: module("name", task, …)')
-    for what, its in (("policy", policy), ("guard", guard)):
-        if its is not None and not isinstance(its, Policy):
-            raise InvalidError(f"{where}: {what}={its!r} is none", f"write {what}=keep_going(), with parentheses")
-    return Pipeline(
-        name, modules, _tasks(before, where), _tasks(after, where), fail_fast() if policy is None else policy, guard
-    )
+            raise InvalidError(f"{where} got {kind(each)}", 'give modules: module("name", task, …)')
+    _check_policy(policy, "policy", where)
+    _check_policy(guard, "guard", where)
+    first, last = _tasks(before, f"{where}: before="), _tasks(after, f"{where}: after=")
+    return Pipeline(name, modules, first, last, fail_fast() if policy is None else policy, guard)

@@ -19,15 +19,25 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, total: in
     return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>{more}"
 
 
-def title(text: object) -> str:
+def title(said: object) -> str:
     """A line in bold."""
-    return f"<p><b>{html.escape(str(text))}</b></p>"
+    return f"<p><b>{text(said)}</b></p>"
 
 
-def preformatted(name: str, text: str) -> str:
+def text(said: object) -> str:
+    """Text as it is, escaped."""
+    return html.escape(str(said))
+
+
+def bullets(items: Iterable[str]) -> str:
+    """A list of what is HTML already."""
+    return "<ul>" + "".join(f"<li>{each}</li>" for each in items) + "</ul>"
+
+
+def preformatted(name: str, said: str) -> str:
     """A named block of text as it is; nothing where it is empty."""
-    return f"<p>{html.escape(name)}</p><pre>{html.escape(text)}</pre>" if text else ""
+    return f"<p>{text(name)}</p><pre>{text(said)}</pre>" if said else ""
 
 
 def _row(cells: Sequence[object], tag: str) -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+    return "<tr>" + "".join(f"<{tag}>{text(cell)}</{tag}>" for cell in cells) + "</tr>"
