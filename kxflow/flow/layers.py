@@ -207,11 +207,11 @@ def _task_html(its: Task) -> str:
 
 def _part(its: Module, names: Iterable[str], found: set[str]) -> Module | None:
     wanted = set(names)
+    tasks = tuple(each for each in its.tasks if f"{its.name}/{each.name}" in wanted)
+    found.update(f"{its.name}/{each.name}" for each in tasks)
     if its.name in wanted:
         found.add(its.name)
         return its
-    tasks = tuple(each for each in its.tasks if f"{its.name}/{each.name}" in wanted)
-    found.update(f"{its.name}/{each.name}" for each in tasks)
     return evolve(its, tasks=tasks) if tasks else None
 
 

@@ -96,7 +96,6 @@ def test_both_forms_declare_the_same() -> None:
 
 def test_a_function_that_takes_any_keywords_takes_any_input() -> None:
     """They arrive as they are named."""
-
     use = step_of(lambda ctx, **rest: kx.cmd("use", *rest, *rest.values()), count=kx.from_here(COUNT))
     assert use.action(CTX, count=3) == kx.cmd("use", "count", "3")
 
