@@ -43,8 +43,11 @@ def mapping(value: Any, where: str, remedy: str) -> Mapping[Any, Any]:
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a finite number; True and False are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    """Whether it is a finite number that a float can hold; True and False are none."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    except OverflowError:
+        return False
 
 
 def is_whole(value: object) -> bool:
