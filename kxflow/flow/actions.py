@@ -139,7 +139,8 @@ def _options(options: Options) -> dict[str, Any]:
     fields["stdin"] = _stdin(fields.get("stdin"))
     fields["become"] = as_become(fields.get("become"))
     fields["timeout"] = positive_seconds(fields.get("timeout"))
-    fields["ok_codes"] = ok_code_set(fields.get("ok_codes", (0,)))
+    if "ok_codes" in fields:
+        fields["ok_codes"] = ok_code_set(fields["ok_codes"])
     capture = fields.get("capture", CAPTURE)
     if not is_whole(capture) or capture < 1:
         raise InvalidError(f"capture={capture!r} cannot be", "give a positive number of bytes")
@@ -148,6 +149,8 @@ def _options(options: Options) -> dict[str, Any]:
 
 def _word(word: Any, place: int) -> Word:
     where = f"argument {place} of cmd"
+    if type(word) is str:
+        return clean_text(word, where)
     if isinstance(word, Secret):
         raise InvalidError(f"{where} is a Secret", "it would show in the process list: pass it with env= or stdin=")
     if isinstance(word, os.PathLike):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from attrs import evolve, frozen
@@ -14,12 +15,13 @@ from kxflow.flow.layers import Module, Pipeline, Task
 from kxflow.flow.layout import AFTER, Layout, Slot, TaskPlan, lay_out
 from kxflow.flow.selectors import And, First, Named, Or, Selector
 from kxflow.flow.step import Failed, Step
-from kxflow.flow.wiring import MEND, Producer, Unwired, Wiring, inputs_of, kind_and_words
+from kxflow.flow.wiring import MEND, Producer, Unwired, Wiring, inputs_of
 from kxflow.values.action import Action, Check, Command, Skip, parts_of
 from kxflow.values.arguments import kind
 from kxflow.values.cluster import Cluster
 from kxflow.values.context import HostContext
 from kxflow.values.errors import CompositionError, InvalidError, Problem
+from kxflow.values.fault import words_of
 
 
 @frozen(str=False)
@@ -92,7 +94,7 @@ def _raised(function: Callable[[Cluster], object], cluster: Cluster) -> str:
     try:
         bool(function(cluster))
     except Exception as error:  # noqa: BLE001 -- whatever it raises is what is wrong with the pipeline
-        return kind_and_words(error)
+        return words_of(error)
     return ""
 
 
@@ -142,7 +144,8 @@ def _unknown(plan: TaskPlan) -> bool:
 
 
 def _near(selector: Selector, cluster: Cluster) -> str:
-    words = [word for name in _named(selector) for word in difflib.get_close_matches(name, cluster.names, n=2)]
+    wrong = islice(_named(selector), 3)  # of hundreds, a few show what is the matter; it takes its time in large fleets
+    words = [word for name in wrong for word in difflib.get_close_matches(name, cluster.names, n=2)]
     guess = f"did you mean {' or '.join(dict.fromkeys(words))}? " if words else ""
     return f"{guess}roles of this cluster: {', '.join(cluster.roles) or 'none'}; or set allow_empty=True"
 

@@ -10,8 +10,7 @@ from attrs import frozen
 from kxflow.flow.step import Failed, Step
 from kxflow.values.action import Action, Fail, Skip, Value, digest, function_name, is_sensitive
 from kxflow.values.context import HostContext
-from kxflow.values.errors import KxflowError
-from kxflow.values.fault import Fault
+from kxflow.values.fault import Fault, words_of
 from kxflow.values.result import ABSENT, Status
 
 
@@ -50,18 +49,9 @@ def raised(error: BaseException, where: str, what: str, *, hidden: bool = False)
         what: Which function.
         hidden: Its words may quote what is to be kept out of records: only its class is told.
     """
-    said = type(error).__name__
-    if not hidden:
-        said = _words(error) if isinstance(error, KxflowError) else f"{said}: {_words(error)}"
+    said = type(error).__name__ if hidden else words_of(error)
     remedy = "mend the function: it must give its answer, not raise"
     return Fault("raised", f"{what} raised {said[:500]}", where, remedy)
-
-
-def _words(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 -- an exception of the user's that cannot even tell what it is
-        return "(without words)"
 
 
 def decide(

@@ -10,6 +10,7 @@ from attrs import frozen
 from kxflow.flow.inputs import Input, Origin, Reach
 from kxflow.flow.layout import Layout, Slot, TaskPlan
 from kxflow.flow.step import Step
+from kxflow.values.fault import words_of
 from kxflow.values.host import Host
 from kxflow.values.result import ABSENT, TOLERATED, StepResult
 
@@ -68,11 +69,6 @@ class Missing:
         return f"{TOLERATED if self.tolerated else 'input'}: {self.why}"
 
 
-def kind_and_words(error: Exception) -> str:
-    """What a user's function raised, in one line."""
-    return f"{type(error).__name__}: {error}"
-
-
 def note(values: Values, place: Place, result: StepResult) -> None:
     """Keep what later steps may need of a result: its value, or that there is none because of a tolerated fault."""
     if result.payload is not ABSENT and result.on_success_track:
@@ -94,7 +90,7 @@ class Wiring:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self._places: dict[Origin, list[tuple[TaskPlan, Slot]]] = {}
-        self._found: dict[tuple[int, int, Input], Producer | Unwired] = {}
+        self._found: dict[tuple[int, int, int], tuple[Input, Producer | Unwired]] = {}
         for plan in layout.enabled:
             for slot in plan.slots:
                 self._places.setdefault(slot.step.origin, []).append((plan, slot))
@@ -110,10 +106,10 @@ class Wiring:
 
     def find(self, wanted: Input, plan: TaskPlan, slot: Slot) -> Producer | Unwired:
         """The earlier place whose value an input of that slot is."""
-        key = (plan.order, slot.index, wanted)
+        key = (plan.order, slot.index, id(wanted))  # kept beside what was found, so that it stays that one's
         if key not in self._found:  # asked for once a host, and a selector asks every host of the cluster
-            self._found[key] = self._search(wanted, plan, slot)
-        return self._found[key]
+            self._found[key] = wanted, self._search(wanted, plan, slot)
+        return self._found[key][1]
 
     def _search(self, wanted: Input, plan: TaskPlan, slot: Slot) -> Producer | Unwired:
         places = self._places.get(wanted.origin, [])
@@ -135,7 +131,7 @@ class Wiring:
             try:
                 chosen = wanted.selector.holds(self.layout.cluster)
             except Exception as error:  # noqa: BLE001 -- a user's function in where(…): that is what is wrong
-                return Unwired(f"selects by {wanted.selector}, which raised {kind_and_words(error)}", MEND)
+                return Unwired(f"selects by {wanted.selector}, which raised {words_of(error)}", MEND)
             hosts = tuple(each for each in hosts if each.name in chosen)
         return Producer(its_plan, its_slot, hosts)
 
@@ -174,7 +170,7 @@ class Wiring:
                 names = [each.name for each in found.hosts]
         absent = [name for name in names if there.get(name, ABSENT) is ABSENT]
         if wanted.reach is Reach.every and (not absent or wanted.missing == "omit"):
-            return {name: there[name] for name in names if name not in absent}
+            return {name: there[name] for name in names if there.get(name, ABSENT) is not ABSENT}
         if absent or not names:
             why = f"{found.path} gave no value on {absent[0] if absent else 'no host'}"
             return Missing(why, tolerated=bool(absent) and all(name in there for name in absent))

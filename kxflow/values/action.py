@@ -20,6 +20,7 @@ T_co = TypeVar("T_co", covariant=True)
 CAPTURE: Final = 8 * 1024 * 1024
 DEFAULT_TIMEOUT: Final = 3600.0
 STDIN_LIMIT: Final = 16 * 1024 * 1024
+_UNDONE: Final[frozenset[int]] = frozenset({1})
 
 Word: TypeAlias = str | bytes
 Argv: TypeAlias = tuple[Word, ...]
@@ -52,7 +53,9 @@ def clean_text(text: str | bytes, where: str) -> str | bytes:
     Raises:
         InvalidError: A NUL byte, surrogates that stand for no byte, or the mask of a secret.
     """
-    if b"\0" in (text if isinstance(text, bytes) else octets(text, where)):
+    if isinstance(text, str) and not text.isascii():
+        octets(text, where)
+    if (b"\0" if isinstance(text, bytes) else "\0") in text:  # type: ignore[operator]  # like with like
         raise InvalidError(f"{where} holds a NUL byte", "no command, path or variable can carry one")
     refuse_mask(text, where)
     return text
@@ -76,7 +79,8 @@ def shell_text(text: Any, where: str) -> str:
 
 def _undone(value: Any) -> frozenset[int]:
     remedy = "name exit statuses from 1 to 255 that mean not done: undone=(1,)"
-    return exit_codes(value, "undone", least=1, remedy=remedy)
+    usual = value is _UNDONE  # nearly always; checks are made by the thousand
+    return _UNDONE if usual else exit_codes(value, "undone", least=1, remedy=remedy)
 
 
 @frozen
@@ -92,7 +96,7 @@ class Check:
     """
 
     text: str
-    undone: frozenset[int] = field(default=(1,), converter=_undone)
+    undone: frozenset[int] = field(default=_UNDONE, converter=_undone)
 
     def __attrs_post_init__(self) -> None:
         shell_text(self.text, "check")
