@@ -106,6 +106,12 @@ def test_an_input_whose_step_comes_later_is_told() -> None:
     )
 
 
+def test_a_step_is_not_earlier_than_itself() -> None:
+    """A condition that asks for the value of its own step comes too early."""
+    step = COUNT.when(lambda ctx, n: n > 1, n=kx.from_here(COUNT))
+    assert "input 'n' needs step 'count', which comes later" in only_problem(one_module(kx.task("t", step))).what
+
+
 def test_an_input_whose_step_stands_nowhere_is_told() -> None:
     """The step was made and never put into a task."""
     assert only_problem(one_module(kx.task("t", takes(kx.from_here(COUNT))))) == Problem(

@@ -96,7 +96,7 @@ def test_reprs_are_short() -> None:
 WHOLE = kx.pipeline(
     "p",
     kx.module("db", kx.task("install", A), kx.task("init", B), before=kx.task("probe", A)),
-    kx.module("web", kx.task("install", A)),
+    kx.module("web", kx.task("install", A), after=kx.task("report", A)),
     before=kx.task("lock", A),
     after=kx.task("unlock", A),
     guard=kx.max_failures(3),
@@ -131,7 +131,7 @@ def test_each_task_reaches_hooks_too() -> None:
     """Wherever a task stands, it is changed."""
     made = WHOLE.each_task(lambda task: attrs.evolve(task, allow_empty=True))
     every = [*made.before, *made.after, *(t for m in made.modules for t in (*m.before, *m.tasks, *m.after))]
-    assert len(every) == 6
+    assert len(every) == 7
     assert all(task.allow_empty for task in every)
 
 
