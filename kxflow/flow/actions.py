@@ -19,13 +19,15 @@ from kxflow.values.action import (
     Value,
     Word,
     clean_text,
-    encoded,
+    octets,
     ok_code_set,
+    shell_text,
 )
+from kxflow.values.arguments import check_answers, check_takes, is_number, is_whole, kind
 from kxflow.values.errors import InvalidError
 from kxflow.values.host import Become, as_become
 from kxflow.values.output import Output
-from kxflow.values.secret import Secret
+from kxflow.values.secret import Secret, refuse_mask
 
 T = TypeVar("T")
 
@@ -83,10 +85,9 @@ def test(text: str, undone: Iterable[int] = (1,)) -> Check:  # noqa: PT028 -- no
         undone: Exit statuses that mean not done.
 
     Raises:
-        InvalidError: 0 or something outside 1 to 255 among `undone`.
+        InvalidError: 0 or something outside 1 to 255 among `undone`, or text that no shell can run.
     """
-    codes: frozenset[int] = frozenset(undone)
-    return Check(text, codes)
+    return Check(text, undone)
 
 
 vars(test)["__test__"] = False  # pytest takes an imported function of this name for a test
@@ -100,28 +101,36 @@ def positive_seconds(seconds: float | None, where: str = "timeout") -> float | N
     """
     if seconds is None:
         return None
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+    if not is_number(seconds) or seconds <= 0:
         raise InvalidError(f"{where}={seconds!r} cannot be", "give a positive number of seconds")
     return float(seconds)
 
 
-def _text(value: Any, where: str) -> str:
-    if isinstance(value, Secret):
-        raise InvalidError(f"{where} is a Secret", "it would show in the process list: pass it with env= or stdin=")
-    if not isinstance(value, str):
-        raise InvalidError(f"{where} is a {type(value).__name__}", "give text")
-    clean_text(value, where)
-    if not value.strip():
-        raise InvalidError(f"{where} is empty", "give shell text")
-    return value
-
-
 def _stdin(value: str | bytes | Secret | None) -> bytes | Secret | None:
     if isinstance(value, str):
-        value = encoded(value, "stdin")
+        refuse_mask(value, "stdin")
+        value = octets(value, "stdin")
+    elif value is not None and not isinstance(value, bytes | Secret):
+        raise InvalidError(f"stdin is {kind(value)}", "give text, bytes or a Secret")
     if value is not None and len(value.raw if isinstance(value, Secret) else value) > STDIN_LIMIT:
         raise InvalidError(f"stdin is over {STDIN_LIMIT} bytes", "bring large content to the host as a file")
     return value
+
+
+def _cwd(value: Any) -> str | None:
+    return None if value is None else shell_text(os.fspath(value) if isinstance(value, os.PathLike) else value, "cwd")
+
+
+def check_parse(parse: Callable[[str], Any] | None) -> None:
+    """Refuse what cannot be called with a text.
+
+    Raises:
+        InvalidError: It is no function, is async, or takes more.
+    """
+    if parse is not None and not isinstance(parse, type):  # int, str, Secret
+        remedy = "give a function from text to the value: parse=int"
+        check_answers(parse, "parse", remedy)
+        check_takes(parse, "parse", remedy, takes=1)
 
 
 def _options(options: Options) -> dict[str, Any]:
@@ -132,24 +141,29 @@ def _options(options: Options) -> dict[str, Any]:
         raise InvalidError(f"unknown option {min(unknown)!r}", f"known are {', '.join(Options.__annotations__)}")
     check = fields.get("check")
     if check is not None and not isinstance(check, Check):
-        fields["check"] = Check(_text(check, "check"))
+        fields["check"] = Check(check)
     for name in ("undo", "value"):
         if fields.get(name) is not None:
-            fields[name] = _text(fields[name], name)
-    if fields.get("cwd") is not None:
-        fields["cwd"] = _text(os.fspath(fields["cwd"]), "cwd")
+            fields[name] = shell_text(fields[name], name)
+    for name in ("sensitive", "idempotent", "detached"):
+        if not isinstance(fields.get(name, False), bool):
+            raise InvalidError(f"{name}={fields[name]!r}", "write True or False")
+    fields["cwd"] = _cwd(fields.get("cwd"))
     fields["stdin"] = _stdin(fields.get("stdin"))
     fields["become"] = as_become(fields.get("become"))
     fields["timeout"] = positive_seconds(fields.get("timeout"))
-    fields["ok_codes"] = ok_code_set(fields.get("ok_codes", (0,)))
+    if "ok_codes" in fields:
+        fields["ok_codes"] = ok_code_set(fields["ok_codes"])
     capture = fields.get("capture", CAPTURE)
-    if isinstance(capture, bool) or not isinstance(capture, int) or capture < 1:
+    if not is_whole(capture) or capture < 1:
         raise InvalidError(f"capture={capture!r} cannot be", "give a positive number of bytes")
     return fields
 
 
 def _word(word: Any, place: int) -> Word:
     where = f"argument {place} of cmd"
+    if type(word) is str:
+        return clean_text(word, where)
     if isinstance(word, Secret):
         raise InvalidError(f"{where} is a Secret", "it would show in the process list: pass it with env= or stdin=")
     if isinstance(word, os.PathLike):
@@ -157,7 +171,7 @@ def _word(word: Any, place: int) -> Word:
     elif isinstance(word, int | float) and not isinstance(word, bool):
         word = str(word)
     if not isinstance(word, str | bytes):
-        raise InvalidError(f"{where} is a {type(word).__name__}", "give text, bytes, a number or a path")
+        raise InvalidError(f"{where} is {kind(word)}", "give text, bytes, a number or a path")
     return clean_text(word, where)
 
 
@@ -183,8 +197,9 @@ def cmd(*argv: WordLike, parse: Callable[[str], Any] | None = None, **options: U
     words = tuple(_word(word, place) for place, word in enumerate(argv))
     if not words or not words[0]:
         raise InvalidError("cmd() needs a program", 'for example cmd("systemctl", "restart", "app")')
-    if len(words) == 1 and (b" " if isinstance(words[0], bytes) else " ") in words[0]:  # type: ignore[operator]  # like with like
+    if len(words) == 1 and any(each.isspace() for each in os.fsdecode(words[0])):
         raise InvalidError(f"cmd({words[0]!r}) is one word with a blank", "use shell(…), or one argument a word")
+    check_parse(parse)
     return Command(argv=words, parse=parse, **_options(options))
 
 
@@ -203,28 +218,45 @@ def shell(text: str, *, parse: Callable[[str], Any] | None = None, **options: Un
     Raises:
         InvalidError: Empty text, a NUL byte, a `Secret` formatted into it, an option that cannot be.
     """
-    return Command(text=_text(text, "shell text"), parse=parse, **_options(options))
+    check_parse(parse)
+    return Command(text=shell_text(text, "shell text"), parse=parse, **_options(options))
 
 
 def on_controller(function: Callable[[], Awaitable[T]] | Callable[[], T]) -> Action[T]:
     """Call a function here, not on the host; in a thread, where it is not async. What it returns is the value.
 
     Raises:
-        InvalidError: It is no function.
+        InvalidError: It cannot be called without arguments.
     """
+    remedy = "give a function without arguments: on_controller(lambda: …)"
     if not callable(function):
-        raise InvalidError(f"on_controller({function!r})", "give a function without arguments")
+        raise InvalidError(f"on_controller({function!r})", remedy)
+    check_takes(function, "the function of on_controller", remedy, takes=0)
     return OnController(function)
 
 
+def _reason(reason: Any, where: str) -> str:
+    if not isinstance(reason, str) or not reason.strip():
+        raise InvalidError(f"{where}({reason!r})", "say why, in a few words")
+    return reason
+
+
 def skip(reason: str) -> Action[Any]:
-    """Nothing to do: Skipped, with this reason."""
-    return Skip(reason)
+    """Nothing to do: Skipped, with this reason.
+
+    Raises:
+        InvalidError: The reason is no text, or empty.
+    """
+    return Skip(_reason(reason, "skip"))
 
 
 def fail(reason: str) -> Action[Any]:
-    """It cannot be done: Failed, with this reason."""
-    return Fail(reason)
+    """It cannot be done: Failed, with this reason.
+
+    Raises:
+        InvalidError: The reason is no text, or empty.
+    """
+    return Fail(_reason(reason, "fail"))
 
 
 def value(known: T) -> Action[T]:
@@ -241,7 +273,7 @@ def both(*actions: Action[Any]) -> Action[Any]:
     flat: list[Action[Any]] = []
     for each in actions:
         if not isinstance(each, Action):
-            raise InvalidError(f"both() got a {type(each).__name__}", "give actions: cmd(…), shell(…)")
+            raise InvalidError(f"both() got {kind(each)}", "give actions: cmd(…), shell(…)")
         flat.extend(each.actions if isinstance(each, Both) else (each,))
     if not flat:
         raise InvalidError("both() needs actions", "give at least one")

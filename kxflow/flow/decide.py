@@ -8,10 +8,9 @@ from typing import Any
 from attrs import frozen
 
 from kxflow.flow.step import Failed, Step
-from kxflow.values.action import Action, Fail, Skip, Value, commands_of, digest, function_name
+from kxflow.values.action import Action, Fail, Skip, Value, digest, function_name, is_sensitive
 from kxflow.values.context import HostContext
-from kxflow.values.errors import KxflowError
-from kxflow.values.fault import Fault
+from kxflow.values.fault import Fault, words_of
 from kxflow.values.result import ABSENT, Status
 
 
@@ -38,15 +37,21 @@ class Do:
     @property
     def sensitive(self) -> bool:
         """No output of it may be kept."""
-        return any(each.sensitive for each in commands_of(self.action))
+        return is_sensitive(self.action)
 
 
-def raised(error: BaseException, where: str, what: str) -> Fault:
-    """The fault of a user's function that raised; no locals, no values of secrets."""
-    text = str(error) if isinstance(error, KxflowError) else f"{type(error).__name__}: {error}"
-    return Fault(
-        "raised", f"{what} raised {text[:500]}", where, "mend the function: it must give its answer, not raise"
-    )
+def raised(error: BaseException, where: str, what: str, *, hidden: bool = False) -> Fault:
+    """The fault of a user's function that raised; no locals, no values of secrets.
+
+    Args:
+        error: What it raised.
+        where: Path for messages.
+        what: Which function.
+        hidden: Its words may quote what is to be kept out of records: only its class is told.
+    """
+    said = type(error).__name__ if hidden else words_of(error)
+    remedy = "mend the function: it must give its answer, not raise"
+    return Fault("raised", f"{what} raised {said[:500]}", where, remedy)
 
 
 def decide(
@@ -71,21 +76,24 @@ def decide(
     given = condition_inputs or ({},) * len(step.conditions)
     for condition, values in zip(step.conditions, given, strict=True):
         try:
-            holds = layer_failed if isinstance(condition.function, Failed) else condition.function(ctx, **values)
+            asked = condition.function
+            holds = bool(layer_failed if isinstance(asked, Failed) else asked(ctx, **values))
         except Exception as error:  # noqa: BLE001 -- a user's function: whatever it raises is this step's failure
             name = function_name(condition.function)
-            return Decided(status=Status.Failed, reason="raised", error=raised(error, where, f"when({name})"))
+            fault = raised(error, where, f"when({name})", hidden=step.secret)
+            return Decided(status=Status.Failed, reason="raised", error=fault)
         if not holds:
             return Decided(status=Status.Skipped, reason="when")
     try:
         action = step.action(ctx, **inputs)
         mark = digest(action)
     except Exception as error:  # noqa: BLE001 -- as above
-        return Decided(status=Status.Failed, reason="raised", error=raised(error, where, f"step {step.name!r}"))
-    return known(action, mark, step, where) or Do(action, mark)
+        fault = raised(error, where, f"step {step.name!r}", hidden=step.secret)
+        return Decided(status=Status.Failed, reason="raised", error=fault)
+    return known(action, mark, where) or Do(action, mark)
 
 
-def known(action: Action[Any], mark: str, step: Step[Any], where: str) -> Decided | None:
+def known(action: Action[Any], mark: str, where: str) -> Decided | None:
     """What an action comes to that needs no host; None for all others."""
     match action:
         case Skip(reason):
@@ -93,7 +101,7 @@ def known(action: Action[Any], mark: str, step: Step[Any], where: str) -> Decide
         case Fail(reason):
             fault = Fault("fail", reason, where)
             return Decided(status=Status.Failed, reason=f"fail: {reason}", error=fault, digest=mark)
-        case Value(value):
-            return Decided(status=Status.Succeeded, payload=value, has_value=True, sensitive=step.secret, digest=mark)
+        case Value(value, sensitive):
+            return Decided(status=Status.Succeeded, payload=value, has_value=True, sensitive=sensitive, digest=mark)
         case _:
             return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from attrs import field, frozen
 
-from kxflow.flow.selectors import Selector
+from kxflow.flow.selectors import Selector, as_selector
 from kxflow.values.errors import InvalidError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _input(step: Step[Any], reach: Reach, **options: Any) -> Input:
     if not isinstance(step, StepType):
         raise InvalidError(f"an input from {step!r}", "name the step itself, as made by command() or @step")
     in_task = options.get("in_task")
-    if in_task is not None and in_task.count("/") < 1:
+    if in_task is not None and (not isinstance(in_task, str) or "/" not in in_task):
         raise InvalidError(f"in_task={in_task!r}", 'write "module/task"')
     return Input(step.origin, step.name, reach, **options)
 
@@ -90,9 +90,10 @@ def from_one(step: Step[T], sel: Selector | None = None, *, in_task: str | None 
         in_task: `module/task` of the step, where it stands in several places.
 
     Raises:
-        InvalidError: It is no step, or `in_task` no path.
+        InvalidError: It is no step, `in_task` no path, or `sel` no selector.
     """
-    return cast(T, _input(step, Reach.one, selector=sel, in_task=in_task))
+    chosen = None if sel is None else as_selector(sel, "from_one()")
+    return cast(T, _input(step, Reach.one, selector=chosen, in_task=in_task))
 
 
 def from_all(

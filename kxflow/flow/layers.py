@@ -8,9 +8,10 @@ from typing import Any, TypeAlias
 from attrs import evolve, frozen
 
 from kxflow.flow.policy import Policy, Rollback, Waves, fail_fast
-from kxflow.flow.selectors import Selector, all_hosts
+from kxflow.flow.selectors import Selector, all_hosts, as_selector
 from kxflow.flow.step import Step, Steps, check_name, flatten
 from kxflow.values.action import no_truth
+from kxflow.values.arguments import check_answers, check_takes, is_whole, kind, members
 from kxflow.values.cluster import Cluster
 from kxflow.values.errors import InvalidError
 
@@ -97,6 +98,12 @@ class Task:
     def __repr__(self) -> str:
         return f"Task({self.name!r}, {len(self.steps)} steps, on={self.hosts})"
 
+    def _repr_html_(self) -> str:
+        from kxflow.values.markup import tree
+
+        steps = [each.name for each in self.steps]
+        return tree(f"task {self.name}", [(f"on {self.hosts}{_waves(self.waves)}", steps)])
+
 
 @frozen(repr=False)
 class Module:
@@ -123,6 +130,11 @@ class Module:
 
     def __repr__(self) -> str:
         return f"Module({self.name!r}, {len(self.tasks)} tasks)"
+
+    def _repr_html_(self) -> str:
+        from kxflow.values.markup import tree
+
+        return tree(f"module {self.name}", [(self.name + _waves(self.waves), map(_told, _with_hooks(self)))])
 
 
 @frozen(repr=False)
@@ -160,6 +172,18 @@ class Pipeline:
             raise InvalidError(f"pipeline {self.name!r} has no module or task {missing[0]!r}", f"modules: {has}")
         return evolve(self, modules=tuple(kept))
 
+    def each_task(self, change: Callable[[Task], Task]) -> Pipeline:
+        """The pipeline with every task changed, those of hooks too."""
+
+        def all_of(tasks: tuple[Task, ...]) -> tuple[Task, ...]:
+            return tuple(map(change, tasks))
+
+        def inside(its: Module) -> Module:
+            return evolve(its, tasks=all_of(its.tasks), before=all_of(its.before), after=all_of(its.after))
+
+        modules = tuple(map(inside, self.modules))
+        return evolve(self, modules=modules, before=all_of(self.before), after=all_of(self.after))
+
     def __bool__(self) -> bool:
         no_truth(self, "run it, and ask the report")
 
@@ -196,20 +220,31 @@ def _waves(waves: Waves | None) -> str:
 
 def _part(its: Module, names: Iterable[str], found: set[str]) -> Module | None:
     wanted = set(names)
+    tasks = tuple(each for each in its.tasks if f"{its.name}/{each.name}" in wanted)
+    found.update(f"{its.name}/{each.name}" for each in tasks)
     if its.name in wanted:
         found.add(its.name)
         return its
-    tasks = tuple(each for each in its.tasks if f"{its.name}/{each.name}" in wanted)
-    found.update(f"{its.name}/{each.name}" for each in tasks)
     return evolve(its, tasks=tasks) if tasks else None
 
 
 def _tasks(parts: Iterable[Task] | Task, where: str) -> tuple[Task, ...]:
-    tasks = (parts,) if isinstance(parts, Task) else tuple(parts)
+    remedy = 'give tasks: task("name", step, …)'
+    tasks = (parts,) if isinstance(parts, Task) else members(parts, where, remedy)
     for each in tasks:
         if not isinstance(each, Task):
-            raise InvalidError(f"{where} got a {type(each).__name__}", 'give tasks: task("name", step, …)')
+            raise InvalidError(f"{where} got {kind(each)}", remedy)
     return tasks
+
+
+def _check_waves(waves: Waves | None, where: str) -> None:
+    if waves is not None and not isinstance(waves, Waves):
+        raise InvalidError(f"{where}: waves={waves!r} is none", 'write waves=waves(1, "25%", "100%")')
+
+
+def _check_policy(policy: Policy | None, what: str, where: str) -> None:
+    if policy is not None and not isinstance(policy, Policy):
+        raise InvalidError(f"{where}: {what}={policy!r} is none", f"write {what}=keep_going(), with parentheses")
 
 
 def task(
@@ -235,16 +270,15 @@ def task(
     Raises:
         InvalidError: A name that cannot be, something that is no step, a selector or bound that is none.
     """
-    check_name(name, "task")
-    if not callable(on):
-        raise InvalidError(f"task {name!r}: on={on!r} is no selector", 'write on=role("web")')
-    if concurrency is not None and (isinstance(concurrency, bool) or concurrency < 1):
-        raise InvalidError(f"task {name!r}: concurrency={concurrency!r}", "give a whole number >= 1")
-    if policy is not None and not isinstance(policy, Policy):
-        raise InvalidError(f"task {name!r}: policy={policy!r} is none", "write policy=keep_going(), with parentheses")
-    if waves is not None and not isinstance(waves, Waves):
-        raise InvalidError(f"task {name!r}: waves={waves!r} is none", 'write waves=waves(1, "25%", "100%")')
-    return Task(name, flatten(parts), on, concurrency, policy, waves, allow_empty)
+    where = f"task {check_name(name, 'task')!r}"
+    hosts = as_selector(on, f"{where}: on=")
+    if concurrency is not None and (not is_whole(concurrency) or concurrency < 1):
+        raise InvalidError(f"{where}: concurrency={concurrency!r}", "give a whole number >= 1")
+    if not isinstance(allow_empty, bool):
+        raise InvalidError(f"{where}: allow_empty={allow_empty!r}", "write True or False")
+    _check_policy(policy, "policy", where)
+    _check_waves(waves, where)
+    return Task(name, flatten(parts), hosts, concurrency, policy, waves, allow_empty)
 
 
 def module(
@@ -266,12 +300,16 @@ def module(
         after: Tasks that are done whenever `before` began, like `finally`.
 
     Raises:
-        InvalidError: A name that cannot be, or something that is no task.
+        InvalidError: A name that cannot be, something that is no task, or a `when` or `waves` that is none.
     """
     where = f"module {check_name(name, 'module')!r}"
-    if waves is not None and not isinstance(waves, Waves):
-        raise InvalidError(f"{where}: waves={waves!r} is none", 'write waves=waves(1, "25%", "100%")')
-    return Module(name, _tasks(tasks, where), when, waves, _tasks(before, where), _tasks(after, where))
+    _check_waves(waves, where)
+    if not isinstance(when, bool):
+        remedy = "write True, False or when=lambda cluster: …"
+        check_answers(when, f"{where}: when=", remedy)
+        check_takes(when, f"{where}: when=", remedy, takes=1)
+    own, first, last = _tasks(tasks, where), _tasks(before, f"{where}: before="), _tasks(after, f"{where}: after=")
+    return Module(name, own, when, waves, first, last)
 
 
 def pipeline(
@@ -300,18 +338,11 @@ def pipeline(
     where = f"pipeline {check_name(name, 'pipeline')!r}"
     for each in modules:
         if not isinstance(each, Module):
-            raise InvalidError(f"{where} got a {type(each).__name__}", 'give modules: module("name", task, …)')
-    for what, its in (("policy", policy), ("guard", guard)):
-        if its is not None and not isinstance(its, Policy):
-            raise InvalidError(f"{where}: {what}={its!r} is none", f"write {what}=keep_going(), with parentheses")
+            raise InvalidError(f"{where} got {kind(each)}", 'give modules: module("name", task, …)')
+    _check_policy(policy, "policy", where)
+    _check_policy(guard, "guard", where)
     if on_failure is not None and not isinstance(on_failure, Rollback):
         raise InvalidError(f"{where}: on_failure={on_failure!r}", 'write on_failure=rollback("host")')
-    return Pipeline(
-        name,
-        modules,
-        _tasks(before, where),
-        _tasks(after, where),
-        fail_fast() if policy is None else policy,
-        guard,
-        on_failure,
-    )
+    first, last = _tasks(before, f"{where}: before="), _tasks(after, f"{where}: after=")
+    chosen = fail_fast() if policy is None else policy
+    return Pipeline(name, modules, first, last, chosen, guard, on_failure)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 from attrs import evolve
 
 from kxflow.flow.check import check
-from kxflow.flow.layers import Module, Pipeline, Task
+from kxflow.flow.inputs import Reach
+from kxflow.flow.layers import Pipeline, Task
+from kxflow.flow.layout import lay_out
 from kxflow.flow.selectors import Selector
+from kxflow.flow.wiring import Producer, Wiring, inputs_of
 from kxflow.values.cluster import Cluster
-from kxflow.values.errors import CompositionError
+from kxflow.values.errors import CompositionError, Problem
 
 
 def limited(pipeline: Pipeline, cluster: Cluster, limit: Selector) -> Pipeline:
@@ -40,30 +43,31 @@ def limited(pipeline: Pipeline, cluster: Cluster, limit: Selector) -> Pipeline:
         cut = evolve(task, hosts=task.hosts & limit)
         return cut if cut.hosts(cluster) else evolve(cut, allow_empty=True)
 
-    part = each_task(pipeline, narrow)
-    if problems := check(part, cluster):
+    part = pipeline.each_task(narrow)
+    if problems := [*check(part, cluster), *_partial(pipeline, part, cluster)]:
         hint = f"that is so because of the limit {limit}: widen it"
         raise CompositionError(tuple(evolve(each, remedy=hint) for each in problems))
     return part
+
+
+def _partial(whole: Pipeline, part: Pipeline, cluster: Cluster) -> Iterator[Problem]:
+    """Inputs that want a value of every host and would be given those of some; who wrote `omit` wants it so."""
+    before, after = Wiring(lay_out(whole, cluster)), Wiring(lay_out(part, cluster))
+    for whole_plan, plan in zip(before.layout.enabled, after.layout.enabled, strict=True):
+        for slot in plan.slots if plan.hosts else ():
+            for name, wanted in inputs_of(slot.step):
+                if wanted.reach is not Reach.every or wanted.missing == "omit":
+                    continue
+                found, left = before.find(wanted, whole_plan, slot), after.find(wanted, plan, slot)
+                if isinstance(found, Producer) and isinstance(left, Producer) and found.hosts != left.hosts:
+                    lost = next(each.name for each in found.hosts if each not in left.hosts)
+                    yield Problem(plan.path(slot), f"input {name!r} wants the value of {found.path} on {lost}, too")
 
 
 def hostless(pipeline: Pipeline) -> Pipeline:
     """The pipeline without what only a cluster can answer: `check` with an empty one finds all other problems."""
 
     def free(task: Task) -> Task:
-        return evolve(task.each(lambda step: evolve(step, target=None)), allow_empty=True)
+        return evolve(task, allow_empty=True)
 
-    return each_task(pipeline, free)
-
-
-def each_task(pipeline: Pipeline, change: Callable[[Task], Task]) -> Pipeline:
-    """The pipeline with every task changed, those of hooks too."""
-
-    def all_of(tasks: tuple[Task, ...]) -> tuple[Task, ...]:
-        return tuple(map(change, tasks))
-
-    def inside(its: Module) -> Module:
-        return evolve(its, tasks=all_of(its.tasks), before=all_of(its.before), after=all_of(its.after))
-
-    modules = tuple(map(inside, pipeline.modules))
-    return evolve(pipeline, modules=modules, before=all_of(pipeline.before), after=all_of(pipeline.after))
+    return pipeline.each_task(free)

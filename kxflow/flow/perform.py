@@ -77,14 +77,14 @@ def judged(step: Step[Any], result: StepResult) -> StepResult:
     """A success that does not satisfy `until` is a failure."""
     if step.attempts is None or step.attempts.until is None or result.status is not Status.Succeeded:
         return result
+    fault = Fault("until", "the result does not satisfy until=", result.path, "raise times= or delay=")
     try:
         if step.attempts.until(result):
             return result
     except Exception as error:  # noqa: BLE001 -- a user's function: whatever it raises is this step's failure
-        return evolve(result, status=Status.Failed, reason="raised", error=raised(error, result.path, "retry(until=…)"))
-    fault = Fault("until", "the result does not satisfy until=", result.path, "raise times= or delay=")
+        fault = raised(error, result.path, "retry(until=…)", hidden=step.secret)
     last = evolve(result.attempts[-1], status=Status.Failed)
-    return evolve(result, status=Status.Failed, reason="until", error=fault, attempts=(*result.attempts[:-1], last))
+    return evolve(result, status=Status.Failed, reason=fault.code, error=fault, attempts=(*result.attempts[:-1], last))
 
 
 def tries_left(step: Step[Any], result: StepResult) -> bool:

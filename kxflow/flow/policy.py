@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import pairwise
+from math import ceil
 from typing import Literal, TypeAlias
 
 from attrs import field, frozen
 
-from kxflow.flow.selectors import Selector
+from kxflow.flow.selectors import Selector, as_selector
+from kxflow.values.arguments import is_whole
 from kxflow.values.errors import InvalidError
 from kxflow.values.host import Host
 from kxflow.values.tally import GO_ON, Tally, Verdict
@@ -29,13 +32,19 @@ class Policy:
         raise TypeError("use fail_fast, keep_going, max_failures or quorum")
 
     def __and__(self, other: Policy) -> Policy:
-        return Every(self, other)
+        return Every(self, _policy(other, "&"))
 
     def __or__(self, other: Policy) -> Policy:
-        return Some(self, other)
+        return Some(self, _policy(other, "|"))
 
     def __bool__(self) -> bool:
         raise TypeError("a policy has no truth value: combine with & and |")
+
+
+def _policy(value: object, where: str) -> Policy:
+    if not isinstance(value, Policy):
+        raise InvalidError(f"{where} got {value!r}, which is no policy", "write keep_going(), with parentheses")
+    return value
 
 
 @frozen
@@ -47,7 +56,7 @@ class MaxFailures(Policy):
     cancel: bool = False
 
     def __call__(self, tally: Tally) -> Verdict:
-        bound = self.most if self.percent is None else tally.total * self.percent / 100
+        bound = self.most if self.percent is None else part_of(tally.total, self.percent)
         if tally.failed <= bound:
             return GO_ON
         allowed = f"{self.most}" if self.percent is None else f"{self.percent:g}%"
@@ -125,7 +134,7 @@ def max_failures(most: int | str, *, cancel: bool = False) -> Policy:
     Raises:
         InvalidError: Neither a number >= 0 nor a share from 0% to 100%.
     """
-    if isinstance(most, int) and not isinstance(most, bool) and most >= 0:
+    if isinstance(most, int) and is_whole(most) and most >= 0:
         return MaxFailures(most, cancel=cancel)
     return MaxFailures(0, share(most), cancel)
 
@@ -134,11 +143,11 @@ def quorum(selector: Selector, least: int) -> Policy:
     """Go on while at least `least` hosts of those that `selector` takes have no fault.
 
     Raises:
-        InvalidError: `least` is no whole number >= 0.
+        InvalidError: No selector, or `least` is no whole number >= 0.
     """
-    if isinstance(least, bool) or not isinstance(least, int) or least < 0:
+    if not is_whole(least) or least < 0:
         raise InvalidError(f"quorum of {least!r}", "give a whole number of hosts")
-    return Quorum(selector, least)
+    return Quorum(as_selector(selector, "quorum()"), least)
 
 
 @frozen
@@ -169,6 +178,11 @@ def share(text: object) -> float:
     return float(found[1])
 
 
+def part_of(total: int, percent: float) -> Fraction:
+    """A share of a number of hosts, exactly: of 3000 hosts, floats make 1.1% a little more than 33."""
+    return Fraction(repr(percent)) * total / 100
+
+
 @frozen
 class Waves:
     """A roll-out: how many hosts there are in all after each wave.
@@ -188,7 +202,7 @@ class Waves:
         """
         ends: list[int] = []
         for size, is_share in zip(self.sizes, self.shares, strict=True):
-            end = -int(-(total * size) // 100) if is_share else int(size)
+            end = ceil(part_of(total, size)) if is_share else int(size)
             end = min(max(end, 1), total)
             if end > (ends[-1] if ends else 0):
                 ends.append(end)
@@ -209,7 +223,7 @@ def waves(*sizes: int | str) -> Waves:
         raise InvalidError("waves() needs sizes", 'for example waves(1, "25%", "100%")')
     numbers: list[int | float] = []
     for size in sizes:
-        whole = isinstance(size, int) and not isinstance(size, bool)
+        whole = is_whole(size)
         if whole and int(size) < 1:
             raise InvalidError(f"a wave of {size} hosts", "give at least 1")
         numbers.append(int(size) if whole else share(size))

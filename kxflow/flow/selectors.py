@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Any, Final
 
 from attrs import frozen
 
+from kxflow.values.arguments import check_answers, check_takes, kind
 from kxflow.values.cluster import Cluster
 from kxflow.values.errors import InvalidError
-from kxflow.values.host import Host
+from kxflow.values.host import Host, valid_role
 
 
 class Selector:
@@ -28,16 +29,27 @@ class Selector:
         return tuple(each for each in cluster.hosts if each.name in names)
 
     def __and__(self, other: Selector) -> Selector:
-        return And(self, other)
+        return And((*_flat(self, And), *_flat(as_selector(other, "&"), And)))
 
     def __or__(self, other: Selector) -> Selector:
-        return Or(self, other)
+        return Or((*_flat(self, Or), *_flat(as_selector(other, "|"), Or)))
 
     def __invert__(self) -> Selector:
         return Not(self)
 
     def __bool__(self) -> bool:
         raise TypeError("a selector has no truth value: combine with & | ~, or call it with a cluster")
+
+
+def as_selector(value: Any, where: str) -> Selector:
+    """A selector as it is.
+
+    Raises:
+        InvalidError: It is none.
+    """
+    if not isinstance(value, Selector):
+        raise InvalidError(f"{where} got {value!r}, which is no selector", 'write role("web"), host("web1"), where(…)')
+    return value
 
 
 @frozen(str=False)
@@ -107,30 +119,28 @@ class First(Selector):
 
 @frozen(str=False)
 class And(Selector):
-    """Hosts that both take."""
+    """Hosts that all of them take."""
 
-    one: Selector
-    other: Selector
+    members: tuple[Selector, ...]
 
     def holds(self, cluster: Cluster) -> frozenset[str]:
-        return self.one.holds(cluster) & self.other.holds(cluster)
+        return frozenset.intersection(*(each.holds(cluster) for each in self.members))
 
     def __str__(self) -> str:
-        return f"{_inner(self.one)} & {_inner(self.other)}"
+        return " & ".join(f"({each})" if isinstance(each, Or) else str(each) for each in self.members)
 
 
 @frozen(str=False)
 class Or(Selector):
-    """Hosts that one of the two takes."""
+    """Hosts that one of them takes."""
 
-    one: Selector
-    other: Selector
+    members: tuple[Selector, ...]
 
     def holds(self, cluster: Cluster) -> frozenset[str]:
-        return self.one.holds(cluster) | self.other.holds(cluster)
+        return frozenset.union(*(each.holds(cluster) for each in self.members))
 
     def __str__(self) -> str:
-        return f"{self.one} | {self.other}"
+        return " | ".join(map(str, self.members))
 
 
 @frozen(str=False)
@@ -146,8 +156,13 @@ class Not(Selector):
         return f"~({self.inner})" if isinstance(self.inner, And | Or) else f"~{self.inner}"
 
 
-def _inner(selector: Selector) -> str:
-    return f"({selector})" if isinstance(selector, Or) else str(selector)
+def _flat(selector: Selector, layer: type[And | Or]) -> tuple[Selector, ...]:
+    """Its members, where it is of that class: hundreds of hosts by name are one level, not hundreds."""
+    return selector.members if isinstance(selector, layer) else (selector,)
+
+
+def _joined(found: list[Selector], layer: type[And | Or]) -> Selector:
+    return found[0] if len(found) == 1 else layer(tuple(each for part in found for each in _flat(part, layer)))
 
 
 all_hosts: Final[Selector] = All()
@@ -158,25 +173,50 @@ def role(name: str) -> Selector:
 
     >>> [each.name for each in role("db")(Cluster([Host("web1", roles={"web"}), Host("db1", roles={"db"})]))]
     ['db1']
+
+    Raises:
+        InvalidError: No role can have that name.
     """
+    if not isinstance(name, str) or not valid_role(name):
+        raise InvalidError(f"role {name!r} cannot be a role's name", "use letters, digits and _.-")
     return Role(name)
 
 
 def host(name: str) -> Selector:
-    """The host of that name, or hosts by a pattern with `*`, `?`, `[…]`."""
+    """The host of that name, or hosts by a pattern with `*`, `?`, `[…]`.
+
+    Raises:
+        InvalidError: No host can have that name, and it is no pattern of one.
+    """
+    if not isinstance(name, str) or not _PATTERN.match(name):
+        raise InvalidError(f"host {name!r} cannot be a name or pattern", "use letters, digits, ._:- and * ? [ ] !")
     return Named(name)
 
 
 def where(function: Callable[[Host], bool]) -> Selector:
-    """Hosts for which a pure function says so."""
+    """Hosts for which a pure function says so.
+
+    Raises:
+        InvalidError: It is no function of one host.
+    """
+    remedy = "give a function of a host: where(lambda host: …)"
+    check_answers(function, "where()", remedy)
+    check_takes(function, "where()", remedy, takes=1)
     return Where(function)
 
 
 def first(selector: Selector) -> Selector:
-    """The first host, in the cluster's order, that a selector takes."""
-    return First(selector)
+    """The first host, in the cluster's order, that a selector takes.
+
+    Raises:
+        InvalidError: It is no selector.
+    """
+    return First(as_selector(selector, "first()"))
 
 
+_PATTERN: Final = re.compile(r"[A-Za-z0-9._:*?\[\]!-]+\Z")
+_EXAMPLE: Final = "for example: role:db & ~host:db1, or web1 | web2"
+_DEPTH: Final = 50  # five calls of Python each
 _TOKEN: Final = re.compile(r"\s*(?:(?P<mark>[&|~()])|(?P<name>[^\s&|~()]+))")
 
 
@@ -191,6 +231,8 @@ def selector(text: str) -> Selector:
     Raises:
         InvalidError: It cannot be read; the message says from where on.
     """
+    if not isinstance(text, str):
+        raise InvalidError(f"a selector's text is {kind(text)}", _EXAMPLE)
     reader = _Reader(text)
     found = reader.either()
     reader.end()
@@ -217,29 +259,30 @@ class _Reader:
 
     def wrong(self, what: str) -> InvalidError:
         rest = self.text[self.tokens[self.place][1] :].strip() if self.place < len(self.tokens) else "the end"
-        return InvalidError(f"selector {self.text!r}: {what} at {rest!r}", "for example: role:db & ~host:db1")
+        return InvalidError(f"selector {self.text!r}: {what} at {rest!r}", _EXAMPLE)
 
     def either(self) -> Selector:
-        found = self.every()
+        found = [self.every()]
         while self.take("|"):
-            found = Or(found, self.every())
-        return found
+            found.append(self.every())
+        return _joined(found, Or)
 
     def every(self) -> Selector:
-        found = self.one()
+        found = [self.one()]
         while self.take("&"):
-            found = And(found, self.one())
-        return found
+            found.append(self.one())
+        return _joined(found, And)
 
     def one(self) -> Selector:
         self.depth += 1
-        if self.depth > 200:
+        if self.depth > _DEPTH:
             raise self.wrong("nested too deeply")
         if self.take("~"):
-            return Not(self.one())
-        if self.take("("):
-            return self.closed()
-        return self.word()
+            found: Selector = Not(self.one())
+        else:
+            found = self.closed() if self.take("(") else self.word()
+        self.depth -= 1
+        return found
 
     def closed(self) -> Selector:
         found = self.either()
@@ -254,14 +297,16 @@ class _Reader:
         self.place += 1
         if word == "first" and self.take("("):
             return First(self.closed())
-        kind, colon, name = word.partition(":")
-        if colon and kind == "role" and name:
-            return Role(name)
-        if colon and kind == "host" and name:
-            return Named(name)
-        if colon and kind in ("role", "host"):
-            raise self.wrong("a name is missing")
-        return All() if word == "all" else Named(word)
+        what, colon, name = word.partition(":")
+        try:
+            if colon and what == "role":
+                return role(name)
+            if colon and what == "host":
+                return host(name)
+            return all_hosts if word == "all" else host(word)
+        except InvalidError as error:
+            self.place -= 1
+            raise self.wrong(error.what) from None
 
     def end(self) -> None:
         if self.place < len(self.tokens):

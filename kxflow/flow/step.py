@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, cast, overload
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, TypeVar, Unpack, cast, overload
 
 from attrs import evolve, field, frozen
 from frozendict import frozendict
 
 from kxflow.flow.actions import Options, cmd, positive_seconds, shell
 from kxflow.flow.inputs import Input, Origin
-from kxflow.flow.selectors import Selector
-from kxflow.values.action import Action, Command, map_commands, no_truth
+from kxflow.flow.selectors import Selector, as_selector
+from kxflow.values.action import Action, Command, OnController, Value, map_parts, no_truth
+from kxflow.values.arguments import check_answers, check_takes, is_number, is_whole, kind, members
 from kxflow.values.context import HostContext
 from kxflow.values.errors import InvalidError
 from kxflow.values.host import Become, Method
@@ -28,6 +31,9 @@ T_co = TypeVar("T_co", covariant=True)
 P = ParamSpec("P")
 
 NAME_LIMIT = 200
+YEAR: Final = 365 * 86400.0
+_UNTIL: Final = "give a function of the result: until=lambda result: …"
+_PROGRAM: Final = "give shell text, or a list of program and arguments"
 
 
 def check_name(name: object, what: str, *, slash: bool = False) -> str:
@@ -65,8 +71,11 @@ class Retry:
     until: Callable[[StepResult], bool] | None = None
 
     def pause(self, tried: int) -> float:
-        """Seconds to wait after that many tries."""
-        return float(self.delay * self.backoff ** (tried - 1))
+        """Seconds to wait after that many tries; at most a year, which no float overflows on the way to."""
+        if not self.delay:
+            return 0.0
+        growth = (tried - 1) * math.log(self.backoff) + math.log(self.delay)
+        return YEAR if growth >= math.log(YEAR) else float(self.delay * self.backoff ** (tried - 1))
 
 
 @frozen
@@ -137,17 +146,40 @@ class Step(Generic[T_co]):
             raise InvalidError(f"step {self.name!r} was given inputs {sorted(inputs)}", f"it takes: {wanted}")
         made: Any = self.build if isinstance(self.build, Action) else self.build(ctx, **inputs)
         if isinstance(made, Step):
-            if made.inputs:
-                raise InvalidError(f"step {self.name!r} returned a step with inputs", "declare them on this step")
-            made = made.action(ctx)
+            made = self._constant(made).action(ctx)
         if not isinstance(made, Action):
             raise InvalidError(
-                f"step {self.name!r} returned a {type(made).__name__}",
+                f"step {self.name!r} returned {kind(made)}",
                 "return an action: cmd(…), shell(…), skip(…), fail(…), value(…), both(…) or a constant step",
             )
-        return cast("Action[T_co]", map_commands(made, self._adapt))
+        return cast("Action[T_co]", map_parts(made, self._adapt))
 
-    def _adapt(self, command: Command[Any]) -> Command[Any]:
+    def _constant(self, made: Step[Any]) -> Step[Any]:
+        """A step that was returned by this one's function; only what shows in its action can be said there.
+
+        Raises:
+            InvalidError: It has inputs, conditions, retries or handlers of its own.
+        """
+        if made.inputs:
+            raise InvalidError(f"step {self.name!r} returned a step with inputs", "declare them on this step")
+        own = {
+            ".when()": made.conditions,
+            ".retry()": made.attempts is not None,
+            ".rescue()": made.rescued_by,
+            ".ignore_errors()": made.tolerant,
+            ".ignore_unreachable()": made.tolerates_unreachable,
+            ".on()": made.target is not None,
+        }
+        if said := [name for name, its in own.items() if its]:
+            raise InvalidError(f"step {self.name!r} returned a step with {said[0]}", "say it on this step instead")
+        return made
+
+    def _adapt(self, part: Action[Any]) -> Action[Any]:
+        if isinstance(part, OnController | Value) and self.secret:
+            return evolve(part, sensitive=True)
+        return self._adapt_command(part) if isinstance(part, Command) else part
+
+    def _adapt_command(self, command: Command[Any]) -> Command[Any]:
         changes: dict[str, Any] = {}
         if self.escalation is not None:
             changes["become"] = self.escalation
@@ -181,14 +213,23 @@ class Step(Generic[T_co]):
         Raises:
             InvalidError: A number that cannot be.
         """
-        if isinstance(times, bool) or not isinstance(times, int) or times < 0:
+        if not is_whole(times) or times < 0:
             raise InvalidError(f"retry(times={times!r})", "give a whole number >= 0 of further tries")
-        if not delay >= 0 or not backoff > 0:
+        if until is not None:
+            check_answers(until, "retry(until=…)", _UNTIL)
+            check_takes(until, "retry(until=…)", _UNTIL, takes=1)
+        if not is_number(delay) or not is_number(backoff) or delay < 0 or backoff <= 0:
             raise InvalidError(f"retry(delay={delay!r}, backoff={backoff!r})", "give delay >= 0 and backoff > 0")
         return evolve(self, attempts=Retry(times, float(delay), float(backoff), until))
 
     def timeout(self, seconds: float) -> Step[T_co]:
-        """End it after that many seconds: Failed where its death was confirmed, else Lost."""
+        """End it after that many seconds: Failed where its death was confirmed, else Lost.
+
+        Raises:
+            InvalidError: No positive number of seconds.
+        """
+        if seconds is None:
+            raise InvalidError("timeout(None)", "every step has a limit; give a large number of seconds")
         return evolve(self, limit=positive_seconds(seconds))
 
     def when(self, function: Callable[..., bool], **inputs: Any) -> Step[T_co]:
@@ -197,11 +238,13 @@ class Step(Generic[T_co]):
         Raises:
             InvalidError: The function does not take these inputs.
         """
-        _check_inputs(inputs, f"when() of step {self.name!r}")
-        if not isinstance(function, Failed):
-            declared = _declared(function, inputs, f"when() of step {self.name!r}")
-            return evolve(self, conditions=(*self.conditions, Condition(function, declared)))
-        return evolve(self, conditions=(*self.conditions, Condition(function)))
+        where = f"when() of step {self.name!r}"
+        _check_inputs(inputs, where)
+        if isinstance(function, Failed) and inputs:
+            raise InvalidError(f"{where}: kx.failed takes no inputs", "ask for them in a second .when(…)")
+        check_answers(function, where, "give a function: .when(lambda ctx: …)")
+        declared = _declared(function, inputs, where)
+        return evolve(self, conditions=(*self.conditions, Condition(function, declared)))
 
     def become(
         self, user: str = "root", *, password: str | Secret | None = None, method: Method = "sudo"
@@ -230,8 +273,12 @@ class Step(Generic[T_co]):
         return evolve(self, survives=True)
 
     def on(self, sel: Selector) -> Step[T_co]:
-        """Do it on the one host that `sel` takes, on this host's behalf; the record stays this host's."""
-        return evolve(self, target=sel)
+        """Do it on the one host that `sel` takes, on this host's behalf; the record stays this host's.
+
+        Raises:
+            InvalidError: It is no selector.
+        """
+        return evolve(self, target=as_selector(sel, f".on() of step {self.name!r}"))
 
     def __bool__(self) -> bool:
         no_truth(self, "run it in a pipeline, and ask the result")
@@ -247,6 +294,9 @@ class Steps:
 
     members: tuple[Step[Any], ...]
 
+    def __bool__(self) -> bool:
+        no_truth(self, "put them into a task, and ask the report")
+
 
 def flatten(parts: Iterable[Step[Any] | Steps]) -> tuple[Step[Any], ...]:
     """Steps with splices resolved.
@@ -261,7 +311,9 @@ def flatten(parts: Iterable[Step[Any] | Steps]) -> tuple[Step[Any], ...]:
         elif isinstance(part, Step):
             found.append(part)
         else:
-            raise InvalidError(f"{part!r} is no step", 'make one: command("name", "text") or @kx.step')
+            raise InvalidError(
+                f"{part!r} is no step", 'make one: command("name", "text") or @kx.step; several: steps(*them)'
+            )
     return tuple(found)
 
 
@@ -310,11 +362,13 @@ def command(
     """
     check_name(name, "step", slash=True)
     try:
-        made: Action[Any] = (
-            shell(program, parse=parse, **options)
-            if isinstance(program, str)
-            else cmd(*program, parse=parse, **options)
-        )
+        made: Action[Any]
+        if isinstance(program, str):
+            made = shell(program, parse=parse, **options)
+        elif isinstance(program, Mapping | AbstractSet):
+            raise InvalidError(f"its program is {kind(program)}", _PROGRAM)  # noqa: TRY301 -- named below as the others
+        else:
+            made = cmd(*members(program, "its program", _PROGRAM), parse=parse, **options)
     except InvalidError as error:
         raise InvalidError(f"step {name!r}: {error.what}", error.remedy) from None
     return Step(name=name, build=made, secret=bool(options.get("sensitive")))
@@ -330,17 +384,22 @@ def _check_inputs(inputs: Mapping[str, Any], where: str) -> None:
 
 def _declared(function: Callable[..., Any], inputs: Mapping[str, Any], where: str) -> frozendict[str, Input]:
     """Inputs by parameter: those given, and those that stand as defaults in the signature; checked against it."""
-    parameters = list(inspect.signature(function).parameters.values())
-    if not parameters:
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except ValueError:  # some that are not written in Python, such as bool
+        raise InvalidError(f"{where} has no signature to check", "wrap it: lambda ctx: …") from None
+    by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
+    if not parameters or parameters[0].kind in by_name or isinstance(parameters[0].default, Input):
         raise InvalidError(f"{where} takes no context", "its first parameter is a HostContext")
     rest = parameters[1:]
-    found: dict[str, Input] = {p.name: p.default for p in rest if isinstance(p.default, Input)}
+    named = {p.name: p for p in rest if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    if by_place := [p.name for p in rest if p.kind is p.POSITIONAL_ONLY]:
+        raise InvalidError(f"{where} takes {by_place[0]!r} by place", "inputs are given by name: leave the / out")
+    found: dict[str, Input] = {name: p.default for name, p in named.items() if isinstance(p.default, Input)}
     found.update(inputs)
-    names = {p.name for p in rest if p.kind is not inspect.Parameter.VAR_KEYWORD}
-    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in rest)
-    unknown = [] if open_ended else sorted(found.keys() - names)
-    if unknown:
-        raise InvalidError(f"{where} has no parameter {unknown[0]!r}", f"it has: {', '.join(names) or 'none'}")
+    open_ended = parameters[-1].kind is inspect.Parameter.VAR_KEYWORD
+    if unknown := [] if open_ended else sorted(found.keys() - named.keys()):
+        raise InvalidError(f"{where} has no parameter {unknown[0]!r}", f"it has: {', '.join(named) or 'none'}")
     fixed = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
     missing = [p.name for p in rest if p.default is p.empty and p.kind not in fixed and p.name not in found]
     if missing:
@@ -376,11 +435,11 @@ def step(*args: Any, **inputs: Any) -> Any:
     if args and (len(args) > 1 or not callable(args[0])):
         raise InvalidError("@step takes inputs by name", "write @step(token=from_one(token))")
 
+    _check_inputs(inputs, "@step")
+
     def decorate(function: Callable[..., Any]) -> Step[Any]:
         name = getattr(function, "__name__", type(function).__name__)
-        _check_inputs(inputs, f"step {name!r}")
-        if inspect.iscoroutinefunction(function):
-            raise InvalidError(f"step {name!r} is async", "a step is a pure function: let it return an action")
+        check_answers(function, f"step {name!r}", "a step is a pure function: let it return an action")
         declared = _declared(function, inputs, f"step {name!r}")
         return Step(name=check_name(name, "step", slash=True), build=function, inputs=declared)
 

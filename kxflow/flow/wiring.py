@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from attrs import frozen
 from frozendict import frozendict
@@ -11,7 +11,11 @@ from frozendict import frozendict
 from kxflow.flow.inputs import Input, Origin, Reach
 from kxflow.flow.layout import Layout, Slot, TaskPlan
 from kxflow.flow.step import Step
+from kxflow.values.fault import words_of
 from kxflow.values.host import Host
+from kxflow.values.result import ABSENT, TOLERATED, StepResult
+
+MEND: Final = "mend the function"
 
 Place: TypeAlias = tuple[int, int]
 Values: TypeAlias = MutableMapping[Place, dict[str, Any]]
@@ -50,9 +54,28 @@ class Unwired:
 
 @frozen
 class Missing:
-    """An input has no value on a host: why, in one line."""
+    """An input has no value on a host.
 
-    reason: str
+    Attributes:
+        why: In one line.
+        tolerated: That is so because of faults alone which are tolerated.
+    """
+
+    why: str
+    tolerated: bool = False
+
+    @property
+    def reason(self) -> str:
+        """What the record of the step says that cannot run for it."""
+        return f"{TOLERATED if self.tolerated else 'input'}: {self.why}"
+
+
+def note(values: Values, place: Place, result: StepResult) -> None:
+    """Keep what later steps may need of a result: its value, or that there is none because of a tolerated fault."""
+    if result.payload is not ABSENT and result.on_success_track:
+        values.setdefault(place, {})[result.host] = result.payload
+    elif not result.ok and not result.spoils:
+        values.setdefault(place, {})[result.host] = ABSENT
 
 
 def inputs_of(step: Step[Any]) -> Iterator[tuple[str, Input]]:
@@ -68,6 +91,7 @@ class Wiring:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self._places: dict[Origin, list[tuple[TaskPlan, Slot]]] = {}
+        self._found: dict[tuple[int, int, int], tuple[Input, Producer | Unwired]] = {}
         for plan in layout.enabled:
             for slot in plan.slots:
                 self._places.setdefault(slot.step.origin, []).append((plan, slot))
@@ -83,12 +107,17 @@ class Wiring:
 
     def find(self, wanted: Input, plan: TaskPlan, slot: Slot) -> Producer | Unwired:
         """The earlier place whose value an input of that slot is."""
+        key = (plan.order, slot.index, id(wanted))  # kept beside what was found, so that it stays that one's
+        if key not in self._found:  # asked for once a host, and a selector asks every host of the cluster
+            self._found[key] = wanted, self._search(wanted, plan, slot)
+        return self._found[key][1]
+
+    def _search(self, wanted: Input, plan: TaskPlan, slot: Slot) -> Producer | Unwired:
         places = self._places.get(wanted.origin, [])
         if wanted.in_task is not None:
             places = [each for each in places if each[0].label == wanted.in_task]
         if not places:
-            where = f" in task {wanted.in_task!r}" if wanted.in_task else " in this pipeline"
-            return Unwired(f"needs step {wanted.step!r}, which stands nowhere{where}", "put it into an earlier task")
+            return self._nowhere(wanted)
         mine = (plan.order, slot.index)
         earlier = [each for each in places if (each[0].order, each[1].index) < mine]
         if not earlier:
@@ -100,9 +129,21 @@ class Wiring:
         its_plan, its_slot = earlier[0]
         hosts = its_plan.hosts
         if wanted.selector is not None:
-            chosen = {each.name for each in wanted.selector(self.layout.cluster)}
+            try:
+                chosen = wanted.selector.holds(self.layout.cluster)
+            except Exception as error:  # noqa: BLE001 -- a user's function in where(…): that is what is wrong
+                return Unwired(f"selects by {wanted.selector}, which raised {words_of(error)}", MEND)
             hosts = tuple(each for each in hosts if each.name in chosen)
         return Producer(its_plan, its_slot, hosts)
+
+    def _nowhere(self, wanted: Input) -> Unwired:
+        where = f"in task {wanted.in_task!r}" if wanted.in_task else "in this pipeline"
+        what = f"needs step {wanted.step!r}, which stands nowhere {where}"
+        for plan in self.layout.tasks:  # those of modules that are not to run, too
+            there = any(slot.step.origin is wanted.origin for slot in plan.slots)
+            if there and wanted.in_task in (None, plan.label):
+                return Unwired(f"{what} that is to run: `when` of module {plan.module!r} is false", "take it along")
+        return Unwired(what, "put it into an earlier task")
 
     def gather(
         self, inputs: Mapping[str, Input], plan: TaskPlan, slot: Slot, host: str, values: Values
@@ -128,10 +169,10 @@ class Wiring:
                 names = [each.name for each in found.hosts[:1]]
             case Reach.every:
                 names = [each.name for each in found.hosts]
-        absent = [name for name in names if name not in there]
-        if (absent and wanted.missing == "error") or not names:
-            on = absent[0] if absent else "no host"
-            return Missing(f"{found.path} gave no value on {on}")
-        if wanted.reach is Reach.every:
-            return frozendict({name: there[name] for name in names if name in there})
+        absent = [name for name in names if there.get(name, ABSENT) is ABSENT]
+        if wanted.reach is Reach.every and (not absent or wanted.missing == "omit"):
+            return frozendict({name: there[name] for name in names if there.get(name, ABSENT) is not ABSENT})
+        if absent or not names:
+            why = f"{found.path} gave no value on {absent[0] if absent else 'no host'}"
+            return Missing(why, tolerated=bool(absent) and all(name in there for name in absent))
         return there[names[0]]

@@ -112,7 +112,7 @@ class Planner:
                 return Item(slot, Decided(status=Status.Skipped, reason="rescue"))
         given = self._inputs(slot)
         if isinstance(given, Missing):
-            why = Decided(status=Status.NotRun, reason=f"input: {given.reason}")
+            why = Decided(status=Status.NotRun, reason=given.reason)
             return None if before else Item(slot, why)
         inputs, conditions = given
         where = self.plan.path(slot)

@@ -10,14 +10,14 @@ from attrs import evolve
 
 from kxflow.flow.layout import Layout, Slot, TaskPlan
 from kxflow.flow.perform import attached
-from kxflow.flow.wiring import Values, Wiring
+from kxflow.flow.wiring import Values, Wiring, note
 from kxflow.interpreters import silence
 from kxflow.interpreters.clock import Clock
 from kxflow.interpreters.ports import Journal, JournalError, Sent
 from kxflow.values.event import Event, OutputChunk, RunBegan, RunEnded, StepBegan, StepEnded, StepRetried
 from kxflow.values.fault import Fault
 from kxflow.values.redact import Redactor
-from kxflow.values.result import ABSENT, Status, StepResult
+from kxflow.values.result import Status, StepResult
 
 Deliver: TypeAlias = Callable[[Event], Awaitable[None]]
 
@@ -128,8 +128,8 @@ class Ear:
     def keep(self, plan: TaskPlan, result: StepResult) -> None:
         """Keep the value of a result, where a later step needs it."""
         place = (plan.order, result.position.step)
-        if place in self._wiring.needed and result.payload is not ABSENT and result.on_success_track:
-            self.values.setdefault(place, {})[result.host] = result.payload
+        if place in self._wiring.needed:
+            note(self.values, place, result)
 
     async def tell(self, event: StepBegan | OutputChunk | StepRetried) -> None:
         """Hand an event on."""

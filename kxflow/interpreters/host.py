@@ -183,8 +183,10 @@ class HostDrive:
     def _without_host(self, slot: Slot, what: Decided) -> StepResult:
         place = self._place(slot)
         if what.status is Status.NotRun:
-            self._blocked = self._blocked or f"blocked: {place.path}"
-            return evolve(place, reason=what.reason)
+            result = evolve(place, reason=what.reason)
+            if result.spoils:
+                self._blocked = self._blocked or f"blocked: {place.path}"
+            return result
         return marked(slot.step, decided_result(place, what, self._runner))
 
     async def _cut(self, over: Over, span: Span) -> None:

@@ -11,6 +11,7 @@ import anyio
 import anyio.to_thread
 from attrs import evolve
 
+from kxflow.flow.decide import raised as fault_of
 from kxflow.interpreters import verdicts
 from kxflow.interpreters.brake import Brake
 from kxflow.interpreters.lane import Lane
@@ -19,7 +20,6 @@ from kxflow.interpreters.verdicts import Span
 from kxflow.shell import frames
 from kxflow.shell.program import Op
 from kxflow.values.action import Action, Both, Command, Fail, OnController, Skip, Value, function_name
-from kxflow.values.errors import KxflowError
 from kxflow.values.fault import Fault
 from kxflow.values.result import Performed, Status
 
@@ -48,8 +48,8 @@ class LaneRunner:
     async def perform(self, action: Action[Any]) -> Performed:
         """Do it and give back what came of it; trouble on the host is never raised."""
         match action:
-            case OnController(function):
-                return await self._here(function)
+            case OnController(function, sensitive):
+                return evolve(await self._here(function, hidden=sensitive), sensitive=sensitive)
             case Skip() | Fail() | Value():
                 return self._known(action)
             case Both(parts) if wire_commands(action) is None:
@@ -94,12 +94,12 @@ class LaneRunner:
             case Fail(reason):
                 fault = Fault("fail", reason, self.lane.host.name)
                 return evolve(blank, status=Status.Failed, reason=f"fail: {reason}", error=fault)
-            case Value(value):
-                return evolve(blank, payload=value, has_value=True)
+            case Value(value, sensitive):
+                return evolve(blank, payload=value, has_value=True, sensitive=sensitive)
             case _:
                 raise TypeError(f"{action!r} is not known beforehand")
 
-    async def _here(self, function: Callable[[], Any]) -> Performed:
+    async def _here(self, function: Callable[[], Any], *, hidden: bool) -> Performed:
         """Call a function on the controller; off the event loop, where it is not async."""
         watch = self.stopwatch()
         error: Fault | None = None
@@ -111,9 +111,7 @@ class LaneRunner:
                 value = await anyio.to_thread.run_sync(function, abandon_on_cancel=True)
                 value = await value if inspect.isawaitable(value) else value
         except Exception as raised:  # noqa: BLE001 -- a user's function: whatever it raises is this step's failure
-            text = str(raised) if isinstance(raised, KxflowError) else f"{type(raised).__name__}: {raised}"
-            what = f"{function_name(function)} raised {text[:500]}"
-            error = Fault("raised", what, self.lane.host.name, "mend the function")
+            error = fault_of(raised, self.lane.host.name, function_name(function), hidden=hidden)
         span = watch()
         blank = Performed(
             status=Status.Succeeded,

@@ -14,14 +14,14 @@ from kxflow.flow.layout import Layout, ModulePlan, Slot, TaskPlan
 from kxflow.flow.perform import attached, perform
 from kxflow.flow.policy import Waves, cut
 from kxflow.flow.undo import taking_back
-from kxflow.flow.wiring import Missing, Values, Wiring
+from kxflow.flow.wiring import Missing, Values, Wiring, note
 from kxflow.interpreters import silence
 from kxflow.values.context import HostContext
 from kxflow.values.host import Host
 from kxflow.values.outcome import FutureResults, FutureStep, future, record_of, track, tracks
 from kxflow.values.redact import Redactor
 from kxflow.values.report import Report
-from kxflow.values.result import ABSENT, Results, Status, StepResult
+from kxflow.values.result import Results, Status, StepResult
 from kxflow.values.tally import Tally
 
 
@@ -195,7 +195,7 @@ class Serial:
             for wanted in (slot.step.inputs, *(each.inputs for each in slot.step.conditions)):
                 given = self._wiring.gather(wanted, plan, slot, host.name, self._values)
                 if isinstance(given, Missing):
-                    return track(evolve(place, reason=f"input: {given.reason}"))
+                    return track(evolve(place, reason=given.reason))
                 sets.append(given)
             where = ctx if slot.step.target is None else self._contexts[slot.step.target(ctx.cluster)[0].name]
             here = evolve(ctx, runner=where.runner)
@@ -225,8 +225,8 @@ class Serial:
     def _judge(self, plan: TaskPlan, result: StepResult, scope: Scope, faults: dict[str, Status]) -> None:
         self._spoilt += result.spoils
         place = (plan.order, result.position.step)
-        if place in self._wiring.needed and result.payload is not ABSENT and result.on_success_track:
-            self._values.setdefault(place, {})[result.host] = result.payload
+        if place in self._wiring.needed:
+            note(self._values, place, result)
         if result.status is Status.NotRun and result.reason.startswith("input:"):
             scope.out.setdefault(result.host, f"blocked: {result.path}")
         if not result.status.fault or result.tolerated:

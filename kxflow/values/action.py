@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Generic, NoReturn, Protocol, TypeAlias, TypeVar
 
 from attrs import evolve, field, frozen
 from frozendict import frozendict
 
+from kxflow.values.arguments import exit_codes, kind, mapping
 from kxflow.values.errors import InvalidError
+from kxflow.values.freeze import jsonable
 from kxflow.values.host import Become
 from kxflow.values.result import ABSENT
 from kxflow.values.secret import Secret, refuse_mask
@@ -20,6 +21,7 @@ T_co = TypeVar("T_co", covariant=True)
 CAPTURE: Final = 8 * 1024 * 1024
 DEFAULT_TIMEOUT: Final = 3600.0
 STDIN_LIMIT: Final = 16 * 1024 * 1024
+_UNDONE: Final[frozenset[int]] = frozenset({1})
 
 Word: TypeAlias = str | bytes
 Argv: TypeAlias = tuple[Word, ...]
@@ -34,31 +36,52 @@ def no_truth(value: object, remedy: str) -> NoReturn:
     raise TypeError(f"a {type(value).__name__} has no truth value before it ran: {remedy}")
 
 
+def octets(text: str, where: str) -> bytes:
+    """Text as bytes for a host: UTF-8, surrogates that stand for a byte as that byte.
+
+    Raises:
+        InvalidError: It holds surrogates that stand for none.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise InvalidError(f"{where} holds surrogates that stand for no byte", "give text or bytes") from None
+
+
 def clean_text(text: str | bytes, where: str) -> str | bytes:
     """Refuse what no shell can hold.
 
     Raises:
-        InvalidError: A NUL byte, a character that no bytes stand for, or the mask of a secret.
+        InvalidError: A NUL byte, surrogates that stand for no byte, or the mask of a secret.
     """
+    if isinstance(text, str) and not text.isascii():
+        octets(text, where)
     if (b"\0" if isinstance(text, bytes) else "\0") in text:  # type: ignore[operator]  # like with like
         raise InvalidError(f"{where} holds a NUL byte", "no command, path or variable can carry one")
-    if isinstance(text, str):
-        encoded(text, where)
     refuse_mask(text, where)
     return text
 
 
-def encoded(text: str, where: str) -> bytes:
-    """Text as the bytes that a host will see: UTF-8, surrogate escapes give their bytes back.
+def shell_text(text: Any, where: str) -> str:
+    """Text that a shell can run.
 
     Raises:
-        InvalidError: A character that no bytes stand for.
+        InvalidError: No text, an empty one, or what no shell can hold.
     """
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError as error:
-        odd = text[error.start]
-        raise InvalidError(f"{where} holds {odd!r}", "no bytes stand for half of a character") from None
+    if isinstance(text, Secret):
+        raise InvalidError(f"{where} is a Secret", "it would show in the process list: pass it with env= or stdin=")
+    if not isinstance(text, str):
+        raise InvalidError(f"{where} is {kind(text)}", "give text")
+    clean_text(text, where)
+    if not text.strip():
+        raise InvalidError(f"{where} is empty", "give shell text")
+    return text
+
+
+def _undone(value: Any) -> frozenset[int]:
+    remedy = "name exit statuses from 1 to 255 that mean not done: undone=(1,)"
+    usual = value is _UNDONE  # nearly always; checks are made by the thousand
+    return _UNDONE if usual else exit_codes(value, "undone", least=1, remedy=remedy)
 
 
 @frozen
@@ -74,14 +97,10 @@ class Check:
     """
 
     text: str
-    undone: frozenset[int] = frozenset({1})
+    undone: frozenset[int] = field(default=_UNDONE, converter=_undone)
 
     def __attrs_post_init__(self) -> None:
-        clean_text(self.text, "a check")
-        if not self.undone or not all(isinstance(code, int) and 0 < code < 256 for code in self.undone):
-            raise InvalidError(
-                f"undone={sorted(self.undone)} cannot be", "name exit statuses from 1 to 255 that mean not done"
-            )
+        shell_text(self.text, "check")
 
 
 class Source(Protocol):
@@ -172,15 +191,16 @@ class Action(Generic[T_co]):
 
 
 def _env(value: Mapping[str, str | Secret]) -> frozendict[str, str | Secret]:
-    for name, each in value.items():
-        if not name.isascii() or not name.isidentifier():
+    for name, each in mapping(value, "env", 'give a mapping: env={"LANG": "C"}').items():
+        if not isinstance(name, str) or not name.isascii() or not name.isidentifier():
             raise InvalidError(f"env name {name!r} cannot be one", "use letters, digits and _")
-        if not isinstance(each, Secret):
-            if not isinstance(each, str):
-                raise InvalidError(f"env {name} is a {type(each).__name__}", "give text or a Secret")
-            clean_text(each, f"env {name}")
-        elif b"\0" in each.raw:
-            raise InvalidError(f"env {name} holds a NUL byte", "no variable can carry one")
+        if isinstance(each, Secret):
+            if b"\0" in each.raw:
+                raise InvalidError(f"env {name} holds a NUL byte", "no variable can carry one")
+            continue
+        if not isinstance(each, str):
+            raise InvalidError(f"env {name} is {kind(each)}", "give text or a Secret")
+        clean_text(each, f"env {name}")
     return frozendict(value)
 
 
@@ -275,9 +295,14 @@ def _word(word: Word) -> str:
 
 @frozen
 class OnController(Action[T_co]):
-    """A function to call on the controller, in a thread where it is not async."""
+    """A function to call on the controller, in a thread where it is not async.
+
+    Attributes:
+        sensitive: Keep no value in records, nor what it says where it raises.
+    """
 
     function: Callable[[], Any]
+    sensitive: bool = False
 
     def __str__(self) -> str:
         return f"on the controller: {function_name(self.function)}"
@@ -299,9 +324,14 @@ class Fail(Action[T_co]):
 
 @frozen
 class Value(Action[T_co]):
-    """A value that is known without asking the host."""
+    """A value that is known without asking the host.
+
+    Attributes:
+        sensitive: Keep it out of records.
+    """
 
     value: Any
+    sensitive: bool = False
 
 
 @frozen
@@ -317,6 +347,21 @@ def function_name(function: Callable[..., Any]) -> str:
     return f"{getattr(function, '__module__', '')}.{name}"
 
 
+def _octets(word: Word) -> bytes:
+    return word if isinstance(word, bytes) else word.encode("utf-8", "surrogateescape")
+
+
+def _canonical(value: Any) -> object:
+    """Recorded data so that what is equal reads alike: 1, 1.0 and True are, and mappings in any order."""
+    if isinstance(value, Mapping):
+        return ("map", *sorted((key, _canonical(each)) for key, each in value.items()))
+    if isinstance(value, tuple):
+        return ("list", *map(_canonical, value))
+    if isinstance(value, float) and not value.is_integer():
+        return repr(value)
+    return hex(int(value)) if isinstance(value, int | float) else ("data", value)
+
+
 def _describe(action: Action[Any]) -> tuple[object, ...]:
     """An action as nested tuples of text and numbers: names of secrets, never their values."""
     match action:
@@ -324,7 +369,7 @@ def _describe(action: Action[Any]) -> tuple[object, ...]:
             stdin = action.stdin
             return (
                 "command",
-                None if action.argv is None else tuple(os.fsencode(word) for word in action.argv),
+                None if action.argv is None else tuple(_octets(word) for word in action.argv),
                 action.text,
                 None if action.check is None else (action.check.text, tuple(sorted(action.check.undone))),
                 action.probe
@@ -336,17 +381,17 @@ def _describe(action: Action[Any]) -> tuple[object, ...]:
                 "secret" if isinstance(stdin, Secret) else stdin and _sha256(stdin),
                 action.upload and (action.upload.target, action.upload.sha256),
                 None if action.become is None else (action.become.user, action.become.method),
-                action.timeout,
+                None if action.timeout is None else float(action.timeout),
                 tuple(sorted(action.ok_codes)),
                 action.parse and function_name(action.parse),
                 action.sensitive,
             )
         case OnController():
-            return ("on_controller", function_name(action.function))
+            return ("on_controller", function_name(action.function), action.sensitive)
         case Skip() | Fail():
             return (type(action).__name__.lower(), action.reason)
         case Value():
-            return ("value", repr(action.value))
+            return ("value", "secret" if action.sensitive else _canonical(jsonable(action.value)))
         case Both():
             return ("both", tuple(_describe(each) for each in action.actions))
         case _:
@@ -364,31 +409,28 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def map_commands(action: Action[Any], change: Callable[[Command[Any]], Command[Any]]) -> Action[Any]:
-    """The action with every command in it changed."""
-    match action:
-        case Command():
-            return change(action)
-        case Both():
-            return evolve(action, actions=tuple(map_commands(each, change) for each in action.actions))
-        case _:
-            return action
+def map_parts(action: Action[Any], change: Callable[[Action[Any]], Action[Any]]) -> Action[Any]:
+    """The action with every part of it changed; one that is not of several parts is its own only one."""
+    if isinstance(action, Both):
+        return evolve(action, actions=tuple(map_parts(each, change) for each in action.actions))
+    return change(action)
 
 
-def commands_of(action: Action[Any]) -> tuple[Command[Any], ...]:
-    """Every command in an action, in order."""
-    match action:
-        case Command():
-            return (action,)
-        case Both():
-            return tuple(each for part in action.actions for each in commands_of(part))
-        case _:
-            return ()
+def parts_of(action: Action[Any]) -> tuple[Action[Any], ...]:
+    """Every part of an action that is not of several parts itself, in order."""
+    if isinstance(action, Both):
+        return tuple(each for part in action.actions for each in parts_of(part))
+    return (action,)
+
+
+def is_sensitive(action: Action[Any]) -> bool:
+    """Something in it is to be kept out of records."""
+    return any(isinstance(each, Command | OnController | Value) and each.sensitive for each in parts_of(action))
 
 
 def repeats(action: Action[Any]) -> bool:
     """It may succeed again on a host where nothing changed, and says so: it only reads, or is one-shot."""
-    return any(each.readonly or each.one_shot for each in commands_of(action))
+    return any(isinstance(each, Command) and (each.readonly or each.one_shot) for each in parts_of(action))
 
 
 def ok_code_set(value: Iterable[int]) -> frozenset[int]:
@@ -397,7 +439,4 @@ def ok_code_set(value: Iterable[int]) -> frozenset[int]:
     Raises:
         InvalidError: None, or one outside 0 to 255.
     """
-    codes = frozenset(value)
-    if not codes or not all(isinstance(code, int) and 0 <= code <= 255 for code in codes):
-        raise InvalidError(f"ok_codes={sorted(codes, key=repr)} cannot be", "name exit statuses from 0 to 255")
-    return codes
+    return exit_codes(value, "ok_codes", least=0, remedy="name exit statuses from 0 to 255: ok_codes=(0,)")

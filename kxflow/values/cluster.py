@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 from frozendict import frozendict
 
 from kxflow.values.errors import InvalidError, UnknownHostError
-from kxflow.values.freeze import Vars, frozen_vars
-from kxflow.values.host import Connect, Host, Ssh, hosts_tuple, role_vars
+from kxflow.values.freeze import Vars, frozen_vars, shown
+from kxflow.values.host import Connect, Host, Ssh, check_connect, hosts_tuple, role_vars
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +41,7 @@ class Cluster:
 
     hosts: tuple[Host, ...] = field(default=(), converter=hosts_tuple)
     vars: Vars = field(factory=dict, converter=frozen_vars, kw_only=True)
-    connect: Connect = field(factory=Ssh, kw_only=True)
+    connect: Connect = field(factory=Ssh, validator=check_connect, kw_only=True)
     role_vars: Mapping[str, Vars] = field(factory=dict, converter=role_vars, kw_only=True)
     overrides: Vars = field(factory=dict, converter=frozen_vars, kw_only=True)
     _ranks: frozendict[str, int] = field(factory=frozendict, kw_only=True, repr=False, eq=False)
@@ -48,6 +49,9 @@ class Cluster:
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_by_name", frozendict({host.name: host for host in self.hosts}))
+        places = [self._ranks.get(name, -1) for name in self._by_name]
+        if any(later <= earlier for earlier, later in pairwise([-1, *places])):  # no part of the fleet they are of
+            object.__setattr__(self, "_ranks", frozendict({name: i for i, name in enumerate(self._by_name)}))
 
     @staticmethod
     def load(path: str | Path, *, overrides: Mapping[str, Any] | None = None) -> Cluster:
@@ -87,10 +91,12 @@ class Cluster:
         return host.connect or self.connect
 
     def rank(self, host: str) -> int:
-        """A host's place in the whole cluster, also in a part of it that `only` gave."""
-        if not self._ranks:
-            object.__setattr__(self, "_ranks", frozendict({name: i for i, name in enumerate(self._by_name)}))
-        return self._ranks[host]
+        """A host's place in the whole cluster, also in a part of it that `only` gave.
+
+        Raises:
+            UnknownHostError: This cluster does not hold it.
+        """
+        return self._ranks[self[host].name]
 
     def only(self, select: Callable[[Cluster], Iterable[Host]]) -> Cluster:
         """The part that a selector gives, ranks kept so that reports of parts add up.
@@ -100,9 +106,7 @@ class Cluster:
         """
         chosen = {host.name for host in select(self)}
         if not chosen:
-            raise InvalidError(f"{select!r} matches no host", f"roles here: {', '.join(self.roles) or 'none'}")
-        if self.hosts:
-            self.rank(self.hosts[0].name)
+            raise InvalidError(f"{select} matches no host", f"roles here: {', '.join(self.roles) or 'none'}")
         return evolve(self, hosts=[host for host in self.hosts if host.name in chosen])
 
     def override(self, values: Mapping[str, Any]) -> Cluster:
@@ -115,7 +119,7 @@ class Cluster:
         except KeyError:
             import difflib
 
-            near = tuple(difflib.get_close_matches(name, self._by_name, n=2))
+            near = tuple(difflib.get_close_matches(str(name), self._by_name, n=2))
             raise UnknownHostError(name, near) from None
 
     def __contains__(self, name: object) -> bool:
@@ -142,5 +146,5 @@ class Cluster:
         way = self.connect_of(host)
         user = f"{way.user}@" if isinstance(way, Ssh) and way.user else ""
         how = f"ssh {user}{host.address}:{way.port}" if isinstance(way, Ssh) else type(way).__name__.lower()
-        variables = ", ".join(f"{name}={value!r}" for name, value in self.vars_of(host).items())
+        variables = ", ".join(f"{name}={shown(value)}" for name, value in self.vars_of(host).items())
         return ", ".join(sorted(host.roles)), how, variables

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from attrs import field, frozen
 
 from kxflow.values.action import Action
+from kxflow.values.arguments import kind
 from kxflow.values.cluster import Cluster
 from kxflow.values.errors import InvalidError
 from kxflow.values.freeze import Vars
@@ -106,8 +107,12 @@ def context(
 
     Raises:
         UnknownHostError: The cluster does not hold that host.
+        InvalidError: It is neither a host nor a name.
     """
     if isinstance(host, str):
         host = cluster[host] if cluster is not None else Host(host)
+    if not isinstance(host, Host):
+        raise InvalidError(f"a context of {kind(host)}", 'give a host, or a name: context("web1")')
     fleet = Cluster([host]) if cluster is None else cluster
+    fleet.rank(host.name)
     return HostContext(host, fleet.override(vars or {}), run, runner or NoRunner())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from kxflow.values.errors import KxflowError
+
 
 @frozen
 class Fault:
@@ -24,3 +26,12 @@ class Fault:
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
         return f"{place}{self.what}" + (f" ({self.remedy})" if self.remedy else "")
+
+
+def words_of(error: BaseException) -> str:
+    """Class and text of what a user's function raised; one of ours needs no class, and some have no text."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 -- an exception of the user's that cannot even tell what it is
+        text = "(without words)"
+    return text if isinstance(error, KxflowError) else f"{type(error).__name__}: {text}"

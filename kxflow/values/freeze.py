@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from itertools import count
@@ -10,6 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from frozendict import frozendict
 
+from kxflow.values.arguments import kind
 from kxflow.values.errors import InvalidError, UnencodableError
 
 Vars: TypeAlias = "frozendict[str, Any]"
@@ -17,6 +20,7 @@ Vars: TypeAlias = "frozendict[str, Any]"
 DEPTH: Final = 64
 _PLAIN: Final = (bool, int, float, str, bytes)
 MEMBERS: Final = 1_000_000
+_ADDRESS: Final = re.compile(r" at 0x[0-9A-Fa-f]+(?=>)")
 
 
 def freeze(value: Any) -> Any:
@@ -58,7 +62,7 @@ def frozen_vars(value: Mapping[str, Any]) -> Vars:
         InvalidError: It is no mapping of names to data.
     """
     if not isinstance(value, Mapping):
-        raise InvalidError(f"variables cannot be a {type(value).__name__}", 'give a mapping, such as {"port": 80}')
+        raise InvalidError(f"variables cannot be {kind(value)}", 'give a mapping, such as {"port": 80}')
     return frozendict({str(key): freeze(each) for key, each in value.items()})
 
 
@@ -157,13 +161,46 @@ class _View:
                 return frozendict({f.name: self.of(getattr(value, f.name), depth) for f in fields if f.repr})
         if hasattr(value, "isoformat"):
             return str(value.isoformat())
-        return str(value)[: self.TEXT]
+        return _ADDRESS.sub("", str(value)[: self.TEXT])  # that of an object differs from run to run
 
     def key(self, key: Any) -> str:
         """A key as text."""
         if type(key) is str:
             return key
         return str(key.name if hasattr(key, "name") and hasattr(key, "value") else key)
+
+
+def shown(value: object) -> str:
+    """The repr of a value for people; Python refuses to write out numbers of more than 4300 digits.
+
+    >>> shown({"port": 80}), shown([10**5000])
+    ("{'port': 80}", '<list>')
+    """
+    try:
+        return repr(value)
+    except ValueError:
+        return _name(value)
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Equality of data under which NaN, which equals nothing, equals NaN.
+
+    >>> alike({"load": float("nan")}, {"load": float("nan")})
+    True
+    """
+    if one == other:
+        return True
+    match one, other:
+        case float(), float():
+            return math.isnan(one) and math.isnan(other)
+        case tuple(), tuple():
+            return len(one) == len(other) and all(map(alike, one, other))
+        case Mapping(), Mapping():
+            return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
+    fields: Any = getattr(type(one), "__attrs_attrs__", None)
+    if fields is None or type(one) is not type(other):
+        return False
+    return all(alike(getattr(one, each.name), getattr(other, each.name)) for each in fields if each.eq)
 
 
 def _name(value: object) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from attrs import field, frozen
 
+from kxflow.values.arguments import check_flag, is_number, is_whole, kind, mapping, members
 from kxflow.values.errors import InvalidError
 from kxflow.values.freeze import Vars, frozen_vars
 from kxflow.values.secret import Secret
@@ -31,37 +32,63 @@ def valid_user(user: str) -> bool:
     return _USER.match(user) is not None
 
 
+def valid_role(role: str) -> bool:
+    """Whether this can be a role's name: letters, digits, `_.-`, first a letter, a digit or `_`."""
+    return _ROLE.match(role) is not None
+
+
 def check_user(_: object, attribute: Any, user: str | None) -> None:
     """Validator of fields that hold a login name.
 
     Raises:
         InvalidError: It is none.
     """
-    if user is not None and not valid_user(user):
+    if user is not None and (not isinstance(user, str) or not valid_user(user)):
         raise InvalidError(f"{attribute.name} {user!r} is no login name", "use letters, digits and ._-")
 
 
-def _check_seconds(_: object, attribute: Any, value: float | None) -> None:
-    if value is not None and not value > 0:
+def _check_seconds(_: object, attribute: Any, value: float) -> None:
+    if not is_number(value) or value <= 0:
         raise InvalidError(f"{attribute.name} is {value!r}", "give a positive number of seconds")
 
 
 def _check_port(_: object, __: object, port: int) -> None:
-    if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
+    if not is_whole(port) or not 1 <= port <= 65535:
         raise InvalidError(f"port {port!r} is out of range", "give a whole number from 1 to 65535")
+
+
+def _check_agent(_: object, __: object, agent: bool | str | None) -> None:
+    if agent is not None and not isinstance(agent, bool | str):
+        raise InvalidError(f"agent is {kind(agent)}", "write True, False or the path of its socket")
 
 
 def _secret(value: str | bytes | Secret | None) -> Secret | None:
     return value if value is None or isinstance(value, Secret) else Secret(value)
 
 
+def _file(value: Any, where: str) -> str:
+    """A path as text.
+
+    Raises:
+        InvalidError: It is none, or empty.
+    """
+    path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(path, str) or not path:
+        raise InvalidError(f"{where} cannot be {value!r}", "name a file")
+    return path
+
+
+def _files(value: Any, where: str) -> tuple[str, ...]:
+    several = (value,) if isinstance(value, str | os.PathLike) else members(value, where, "name one file or several")
+    return tuple(_file(each, where) for each in several)
+
+
 def _path(value: str | os.PathLike[str] | None) -> str | None:
-    return None if value is None else os.path.expanduser(os.fspath(value))  # noqa: PTH111 -- stays text
+    return None if value is None else os.path.expanduser(_file(value, "config"))  # noqa: PTH111 -- stays text
 
 
 def _paths(value: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
-    several = (value,) if isinstance(value, str | os.PathLike) else tuple(value)
-    return tuple(os.path.expanduser(os.fspath(each)) for each in several)  # noqa: PTH111 -- stays text
+    return tuple(os.path.expanduser(each) for each in _files(value, "key_files"))  # noqa: PTH111 -- stays text
 
 
 def _known_hosts(
@@ -69,10 +96,10 @@ def _known_hosts(
 ) -> tuple[str, ...]:
     if value is None:
         return ("~/.ssh/known_hosts",)
-    paths = (value,) if isinstance(value, str | os.PathLike) else tuple(value)
+    paths = () if value == "" else _files(value, "known_hosts")
     if not paths:
         raise InvalidError("known_hosts is empty", "host keys are always checked: name a file, or set accept_new=True")
-    return tuple(os.fspath(each) for each in paths)
+    return paths
 
 
 @frozen
@@ -103,18 +130,31 @@ class Become:
 
 
 def as_become(value: str | Become | None) -> Become | None:
-    """Converter: a user's name stands for becoming that user by sudo."""
-    return Become(value) if isinstance(value, str) else value
+    """Converter: a user's name stands for becoming that user by sudo.
+
+    Raises:
+        InvalidError: It is no user to become.
+    """
+    if isinstance(value, str):
+        return Become(value)
+    if value is not None and not isinstance(value, Become):
+        raise InvalidError(f"become is {kind(value)}", 'write become="root", or become=Become("app", password=…)')
+    return value
 
 
-def _jump(value: str | Host | Iterable[Host] | None) -> tuple[Host, ...]:
+def _jump(value: str | Host | Iterable[str | Host] | None) -> tuple[Host, ...]:
     if value is None:
         return ()
-    if isinstance(value, Host):
-        return (value,)
-    if isinstance(value, str):
-        return tuple(_hop(part) for part in value.split(",") if part)
-    return tuple(value)
+    remedy = 'write jump="ops@bastion:2222", or give hosts'
+    hops: list[Host] = []
+    for each in (value,) if isinstance(value, str | Host) else members(value, "jump", remedy):
+        if isinstance(each, Host):
+            hops.append(each)
+        elif isinstance(each, str):
+            hops.extend(_hop(part) for part in each.split(",") if part)
+        else:
+            raise InvalidError(f"jump holds {kind(each)}", remedy)
+    return tuple(hops)
 
 
 def _hop(text: str) -> Host:
@@ -160,8 +200,8 @@ class Ssh:
     passphrase: Secret | None = field(default=None, converter=_secret)
     password: Secret | None = field(default=None, converter=_secret)
     known_hosts: tuple[str, ...] = field(default=None, converter=_known_hosts)
-    accept_new: bool = False
-    agent: bool | str | None = None
+    accept_new: bool = field(default=False, validator=check_flag)
+    agent: bool | str | None = field(default=None, validator=_check_agent)
     config: str | None = field(default=None, converter=_path)
     jump: tuple[Host, ...] = field(default=(), converter=_jump)
     become: Become | None = field(default=None, converter=as_become)
@@ -200,7 +240,7 @@ class Via:
     become: Become | None
 
     def __init__(self, *prefix: str, become: str | Become | None = None) -> None:
-        if not prefix or not all(isinstance(word, str) and "\0" not in word for word in prefix):
+        if not prefix or not prefix[0] or not all(isinstance(word, str) and "\0" not in word for word in prefix):
             raise InvalidError("Via needs a command", 'for example Via("docker", "exec", "-i", "web1")')
         self.__attrs_init__(prefix, as_become(become))
 
@@ -208,15 +248,27 @@ class Via:
 Connect: TypeAlias = Ssh | Local | Via
 
 
+def check_connect(_: object, __: object, way: Connect | None) -> None:
+    """Validator of fields that say how a host is reached.
+
+    Raises:
+        InvalidError: It is no way to reach one.
+    """
+    if way is not None and not isinstance(way, Ssh | Local | Via):
+        raise InvalidError(f"connect is {kind(way)}", 'write connect=Ssh(user="ops"), Local() or Via("docker", …)')
+
+
 def _roles(value: str | Iterable[str]) -> frozenset[str]:
-    roles = frozenset((value,) if isinstance(value, str) else value)
+    roles = (value,) if isinstance(value, str) else members(value, "roles", 'give names: roles={"web"}')
     for role in roles:
-        if not isinstance(role, str) or not _ROLE.match(role):
+        if not isinstance(role, str) or not valid_role(role):
             raise InvalidError(f"role {role!r} cannot be a role's name", "use letters, digits and _.-")
-    return roles
+    return frozenset(roles)
 
 
 def _address(value: str | None) -> str:
+    if value == "":
+        raise InvalidError("the address is empty", "leave it out where the name will do")
     return "" if value is None else value
 
 
@@ -242,7 +294,7 @@ class Host:
     address: str = field(default=None, converter=_address)
     roles: frozenset[str] = field(default=(), converter=_roles, kw_only=True)
     vars: Vars = field(factory=dict, converter=frozen_vars, kw_only=True)
-    connect: Connect | None = field(default=None, kw_only=True)
+    connect: Connect | None = field(default=None, validator=check_connect, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if not self.address:
@@ -260,7 +312,7 @@ def hosts_tuple(value: Iterable[Host]) -> tuple[Host, ...]:
     Raises:
         InvalidError: Something in it is no host, or two share a name.
     """
-    hosts = tuple(value)
+    hosts: tuple[Host, ...] = members(value, "hosts", "give a list of them, also of one")
     seen: set[str] = set()
     for each in hosts:
         if not isinstance(each, Host):
@@ -272,5 +324,10 @@ def hosts_tuple(value: Iterable[Host]) -> tuple[Host, ...]:
 
 
 def role_vars(value: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Vars]:
-    """Converter: variables by role, in the order in which they apply."""
-    return frozen_vars({role: frozen_vars(each) for role, each in value.items()})
+    """Converter: variables by role, in the order in which they apply.
+
+    Raises:
+        InvalidError: It is no mapping of roles to variables.
+    """
+    its = mapping(value, "role_vars", 'give variables by role: {"web": {"port": 80}}')
+    return frozen_vars({role: frozen_vars(each) for role, each in its.items()})

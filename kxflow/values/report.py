@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from attrs import asdict, field, frozen
+from attrs import asdict, astuple, field, frozen
 from frozendict import frozendict
 
 from kxflow.values.errors import MergeError
 from kxflow.values.fault import Fault
+from kxflow.values.freeze import alike
 from kxflow.values.output import Output
 from kxflow.values.result import Position, Results, Status, StepResult
 
@@ -26,9 +27,14 @@ def in_order(results: Iterable[StepResult]) -> Results:
     by_key: dict[tuple[Position, str], StepResult] = {}
     for each in results:
         known = by_key.setdefault(each.key, each)
-        if known is not each and known != each:
+        if known is not each and not alike(known, each):
             raise MergeError(each.path, each.host)
     return tuple(by_key[key] for key in sorted(by_key))
+
+
+def each_once(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    """Faults of a run, each once; sorted, so that reports add up in any order."""
+    return tuple(sorted(set(faults), key=astuple))
 
 
 @frozen(repr=False)
@@ -46,7 +52,7 @@ class Report:
     """
 
     results: Results = field(default=(), converter=in_order)
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[Fault, ...] = field(default=(), converter=each_once)
 
     if TYPE_CHECKING:
         empty: Report
@@ -54,20 +60,18 @@ class Report:
     def __add__(self, other: Report) -> Report:
         if not isinstance(other, Report):
             return NotImplemented
-        extra = tuple(each for each in other.faults if each not in self.faults)
-        return Report((*self.results, *other.results), (*self.faults, *extra))
+        return Report((*self.results, *other.results), (*self.faults, *other.faults))
 
     @staticmethod
     def merge(reports: Iterable[Report]) -> Report:
         """The sum of many, in one pass."""
         several = tuple(reports)
         results = [result for each in several for result in each.results]
-        faults = tuple(dict.fromkeys(fault for each in several for fault in each.faults))
-        return Report(results, faults)
+        return Report(results, tuple(fault for each in several for fault in each.faults))
 
     @property
     def succeeded(self) -> bool:
-        """No untolerated fault, nothing left unrun, nothing wrong with the run itself."""
+        """No untolerated fault, nothing left unrun because of one, nothing wrong with the run itself."""
         return not self.faults and not any(each.spoils for each in self.results)
 
     ok = succeeded
@@ -138,7 +142,10 @@ class Report:
 
         Raises:
             LookupError: None, or several.
+            TypeError: No path and host.
         """
+        if not isinstance(address, tuple) or len(address) != 2:
+            raise TypeError(f'report[{address!r}] names no result: write report["module/task/step", "host"]')
         path, host = address
         found = [
             each for each in self.results if each.host == host and (each.path == path or each.path.endswith("/" + path))
@@ -185,6 +192,7 @@ def _plain(result: StepResult) -> dict[str, Any]:
     row["path"] = result.path
     row["position"] = tuple(result.position)
     row["error"] = None if result.error is None else str(result.error)
+    row["change"] = None if result.change is None else asdict(result.change)
     row["attempts"] = len(result.attempts)
     return row
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from attrs import field, frozen
 
 from kxflow.values.fault import Fault
-from kxflow.values.freeze import jsonable
+from kxflow.values.freeze import jsonable, recorded, shown
 from kxflow.values.output import Output
 from kxflow.values.secret import MASK
 
@@ -21,6 +21,8 @@ class Absent(Enum):
 
 
 ABSENT: Final = Absent.absent
+
+TOLERATED: Final = "tolerated"
 
 
 class Status(Enum):
@@ -131,7 +133,8 @@ class StepResult:
         position: Place in the canonical order: module, task, step, host.
         status: How it ended.
         reason: Machine word and what it refers to: `exit`, `check`, `when`, `timed_out`, `hostkey_changed`,
-            `blocked: deploy/web/join/start`, …; empty on plain success.
+            `blocked: deploy/web/join/start`, …; empty on plain success. `tolerated` is the word of a step that did not
+            run for want of a value, which a tolerated fault kept from coming.
         exit_code: As received from the host; None where none was.
         signal: Name of the signal that ended it, without SIG, where the exit status tells.
         stdout, stderr: What it wrote, bounded.
@@ -160,7 +163,7 @@ class StepResult:
     stdout: Output = Output()
     stderr: Output = Output()
     error: Fault | None = None
-    value: Any = None
+    value: Any = field(default=None, converter=recorded, repr=shown)
     change: Change | None = None
     attempts: tuple[Attempt, ...] = ()
     started_at: dt.datetime
@@ -187,8 +190,10 @@ class StepResult:
 
     @property
     def spoils(self) -> bool:
-        """A run that holds it is no success."""
-        return self.status is Status.NotRun or (self.status.fault and not self.tolerated)
+        """A run that holds it is no success: an untolerated fault, or not run for a cause that is not tolerated."""
+        if self.status is Status.NotRun:
+            return not self.reason.startswith(f"{TOLERATED}:")
+        return self.status.fault and not self.tolerated
 
     @property
     def on_success_track(self) -> bool:
@@ -199,13 +204,18 @@ class StepResult:
         why = f" ({self.reason})" if self.reason else ""
         return f"{self.host} {self.path}: {self.status.name}{why}"
 
+    def _value_text(self) -> str:
+        if self.value is None:
+            return ""
+        return self.value if isinstance(self.value, str) else shown(self.value)
+
     def _repr_html_(self) -> str:
         from kxflow.values.markup import preformatted, table, title
 
         rows = [
             ("exit code", "none received" if self.exit_code is None else self.exit_code),
             ("error", self.error or ""),
-            ("value", "" if self.value is None else self.value),
+            ("value", self._value_text()),
             ("attempts", len(self.attempts)),
             ("began (UTC)", f"{self.started_at:%Y-%m-%d %H:%M:%S}"),
             ("seconds", f"{self.duration:.2f}"),

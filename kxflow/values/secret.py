@@ -6,6 +6,7 @@ from typing import Final, NoReturn
 
 from attrs.exceptions import FrozenInstanceError
 
+from kxflow.values.arguments import kind
 from kxflow.values.errors import InvalidError
 
 MASK: Final = "Secret(***)"
@@ -91,7 +92,7 @@ def _to_bytes(value: object) -> bytes:
         return bytes(value)
     if isinstance(value, Secret):
         return value.raw
-    raise InvalidError(f"a {type(value).__name__} cannot be a Secret", "give text or bytes")
+    raise InvalidError(f"{kind(value)} cannot be a Secret", "give text or bytes")
 
 
 def refuse_mask(text: str | bytes, where: str) -> None:

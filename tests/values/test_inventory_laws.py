@@ -73,7 +73,9 @@ connects = (
     options(jump=st.lists(hops, max_size=2), become=becomes)
     | st.builds(Local, become=st.none() | becomes)
     | st.builds(
-        lambda words, become: Via(*words, become=become), st.lists(words, min_size=1, max_size=3), st.none() | becomes
+        lambda argv, become: Via(*argv, become=become),
+        st.lists(words, min_size=1, max_size=3).filter(lambda argv: argv[0]),
+        st.none() | becomes,
     )
 )
 hosts = st.builds(
