@@ -18,6 +18,7 @@ MEANT: Mapping[tuple[str, str], str] = {
     ("kxflow.testing.demo", "read_text at import"): "a step is a value, and one holds the program that it brings",
     ("kxflow", "writes globals()"): "what loads late is kept where the next use finds it",
     ("kxflow.testing", "writes globals()"): "as in kxflow",
+    ("kxflow.resources", "writes globals()"): "as in kxflow",
     ("kxflow.interpreters.run", "swallows in _main"): "a task of no group: what it raised is raised by whoever ends it",
 }
 

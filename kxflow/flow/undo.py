@@ -119,7 +119,7 @@ def _action(
     ctx = HostContext(layout.cluster[result.host], layout.cluster, result.run)
     given = wiring.gather(slot.step.inputs, plan, slot, result.host, values)
     if isinstance(given, Missing):
-        return skip(f"cannot be taken back: {given.reason}")
+        return skip(f"cannot be taken back: {given.why}")
     what = decide(evolve(slot.step, conditions=()), ctx, given, where=plan.path(slot))
     if not isinstance(what, Do):
         return skip("nothing to take back")

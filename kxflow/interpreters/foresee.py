@@ -126,7 +126,7 @@ class Foresight:
         for wanted in (slot.step.inputs, *(each.inputs for each in slot.step.conditions)):
             given = self._wiring.gather(wanted, task, slot, ctx.host.name, self._values) if wanted else {}
             if isinstance(given, Missing):
-                return _Item(slot, f"needs {given.reason.split(' gave no value')[0]}")
+                return _Item(slot, f"needs {given.why.split(' gave no value')[0]}")
             sets.append(given)
         what = decide(slot.step, ctx, sets[0], sets[1:], where=task.path(slot))
         commands = (wire_commands(what.action) or ()) if isinstance(what, Do) else ()

@@ -141,7 +141,7 @@ def test_a_digest_does_not_depend_on_secrets(one: bytes, other: bytes) -> None:
     """It holds their names; from what depends on the value, a short one could be guessed."""
 
     def made(raw: bytes) -> list[kx.Action[Any]]:
-        secret = kx.Secret(raw.replace(b"\0", b"-"))
+        secret = kx.Secret(raw.translate(bytes.maketrans(b"\0\n\r", b"---")))
         return [
             kx.shell("login", env={"TOKEN": secret}),
             kx.cmd("login", stdin=secret),

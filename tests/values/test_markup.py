@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import kxflow as kx
 from kxflow.testing.result_strategies import faults, step_results
 from kxflow.values.fault import Fault
-from kxflow.values.markup import bullets, preformatted, table, text, title
+from kxflow.values.markup import escaped, preformatted, table, title, tree
 from tests.values.made import many, placed, result
 
 EVIL = "<script>alert('x\"')</script>&amp;"
@@ -166,19 +166,13 @@ def test_a_pipeline_shows_modules_tasks_steps_and_hooks() -> None:
     lock = kx.task("lock", step)
     whole = kx.pipeline("deploy", kx.module("web", task, before=lock), before=lock, after=kx.task("free", step))
     seen = read(html(whole)).text
-    words = [
-        "pipeline deploy",
-        "before: lock on all",
-        "web",
-        "before: lock",
-        "join on role:web: install",
-        "after: free",
-    ]
-    places = [seen.index(word) for word in words]
-    assert places[0] < places[1] < places[2] < places[4] < places[5]
-    assert seen.count("before: lock on all: install") == 2
+    words = ["pipeline deploy", "@before", "lock on all", "web", "@before/lock on all", "join on role:web: install"]
+    at = 0
+    for word in (*words, "@after", "free on all"):
+        at = seen.index(word, at) + len(word)
+    assert seen.count("lock on all: install") == 2
     assert "module web" in read(html(whole.modules[0])).text
-    assert read(html(task)).text == "task joinjoin on role:web: install"
+    assert read(html(task)).text == "task joinon role:webinstall"
 
 
 @given(rows=st.lists(st.tuples(st.text(), st.integers()), max_size=5), most=st.integers(0, 4))
@@ -190,7 +184,7 @@ def test_a_table_has_a_row_for_each_up_to_the_bound(rows: list[tuple[str, int]],
 
 
 @pytest.mark.parametrize(
-    "make", [title, text, lambda said: preformatted(said, said), lambda said: bullets([text(said)])]
+    "make", [title, escaped, lambda said: preformatted(said, said), lambda said: tree(said, [(said, [said])])]
 )
 def test_the_pieces_escape_what_they_are_given(make: Any) -> None:
     """Quotes, too."""

@@ -87,7 +87,7 @@ def test_memory_of_a_collector_is_bounded() -> None:
     collector = Collector(whole=100)
     for _ in range(300):
         collector.add(bytes(10_000))
-    held = sum(len(getattr(collector, name)) for name in ("_head", "_tail", "_whole"))
+    held = len(collector._kept.head) + len(collector._kept.tail) + len(collector._whole)
     assert held <= HEAD + 2 * TAIL + 100
     assert collector.overflowed
     assert collector.size == 3_000_000
