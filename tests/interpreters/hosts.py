@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,19 +77,40 @@ def owned(uid: int) -> list[int]:
     return found
 
 
+def unique(name: str) -> str:
+    """A login name that no other worker of the same tests uses."""
+    return f"{name}{os.getpid()}"
+
+
 @contextmanager
 def sudoer(
-    name: str, *, password: str | None = None, sudo: Sudo | None = "nopasswd", pty: bool = False
+    name: str,
+    *,
+    password: str | None = None,
+    sudo: Sudo | None = "nopasswd",
+    pty: bool = False,
+    log: Path | None = None,
 ) -> Iterator[Account]:
-    """An account that may become anybody; `pty`: its commands run under a terminal of sudo's own, as by default since 1.9.14."""
+    """An account that may become anybody.
+
+    Args:
+        name: Login name.
+        password: Its own.
+        sudo: May become anybody, without or with its password; None gives no rule.
+        pty: What it runs by sudo runs under a terminal of sudo's own, as is usual since sudo 1.9.14.
+        log: Where sudo notes what it did.
+    """
     with account(name, shell="bash", password=password, sudo=sudo) as user:
-        rule = Path(f"/etc/sudoers.d/kxflow-{name}")
-        rule.chmod(0o640)
-        rule.write_text(rule.read_text() + f"Defaults:{name} {'' if pty else '!'}use_pty\n")
-        rule.chmod(0o440)
+        rule = Path(f"/etc/sudoers.d/kxflow-{name}")  # removed with the account
+        lines = [rule.read_text() if rule.exists() else "", f"Defaults:{name} {'' if pty else '!'}use_pty\n"]
+        lines += [f"Defaults:{name} logfile={log}\n"] if log is not None else []
+        beside = rule.with_suffix(".new")  # sudo reads no name with a dot
+        beside.write_text("".join(lines))
+        beside.chmod(0o440)
+        beside.rename(rule)
         yield user
 
 
-def answers(**by_host: str) -> Callable[[kx.HostContext], kx.Action[Any]]:
-    """A step function that gives each host its own text."""
-    return lambda ctx: kx.shell(by_host[ctx.host.name])
+def statuses(report: kx.Report) -> dict[str, str]:
+    """Names of statuses by host and step."""
+    return {f"{each.host} {each.step}": each.status.name for each in report}
