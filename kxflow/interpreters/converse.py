@@ -19,17 +19,32 @@ from kxflow.values.action import DEFAULT_TIMEOUT
 from kxflow.values.output import Output
 from kxflow.values.redact import Redactor
 
-START_LIMIT: Final = 30.0
-DEATH_LIMIT: Final = 8.0
-OUTPUT_LIMIT: Final = 1 << 30
-DRAIN_LIMIT: Final = 2.0
-DRAIN_ROUNDS: Final = 15
-ESCALATION_LIMIT: Final = 20.0
-BUSY_PAUSE: Final = 0.5
+_BUSY_PAUSE: Final = 0.5
 _BLOCK: Final = 1 << 18
 
 Handler: TypeAlias = Callable[[frames.Event], Awaitable[None]]
 Why: TypeAlias = Literal["cancel", "timed_out", "become_timeout", "output_limit"]
+
+
+@frozen(kw_only=True)
+class Limits:
+    """How long a host is waited for, in seconds, and how much it may write.
+
+    Attributes:
+        start: From the last block of the program that it took to its first frame: a slow `.bashrc`.
+        escalation: Until another user's program is there; a password that nobody answers takes longer.
+        death: From an order to end the step to the word that it is dead.
+        drain: Without a byte, after the process ended without a last frame.
+        drains: How often at most, where bytes go on coming.
+        output: Bytes of one step.
+    """
+
+    start: float = 30.0
+    escalation: float = 20.0
+    death: float = 8.0
+    drain: float = 2.0
+    drains: int = 15
+    output: int = 1 << 30
 
 
 @frozen(kw_only=True)
@@ -73,10 +88,9 @@ class Conversation:
         *,
         chunks: bool = False,
         behind: AsyncIterator[bytes] | None = None,
-        most: int = OUTPUT_LIMIT,
+        limits: Limits = Limits(),
         redactor: Redactor | None = None,
     ) -> None:
-        self._most = most
         self._behind = behind
         self._sending = anyio.CancelScope()
         self._sent = behind is None
@@ -84,6 +98,7 @@ class Conversation:
         self._program = program
         self._brake = brake
         self._handle = handle
+        self._limits = limits
         self._reader = frames.Reader(program, chunks=chunks, redactor=redactor)
         self._signal = anyio.Event()
         self._order = anyio.Lock()
@@ -110,7 +125,7 @@ class Conversation:
         Raises:
             LinkBrokenError, ReachError: No process could be started: nothing began.
         """
-        self._deadline = anyio.current_time() + START_LIMIT
+        self._deadline = anyio.current_time() + self._limits.start
         process = await self._link.spawn(self._program.argv)
         self._brake.attach(self)
         ended: Exit | None = None
@@ -122,8 +137,9 @@ class Conversation:
                 tasks.start_soon(self._mind, process)
                 await self._steer(process)
                 tasks.cancel_scope.cancel()
-            with anyio.move_on_after(2):
-                ended = await process.wait()
+            if self._killed is None:  # else all is known, and what is around the step may take its time
+                with anyio.move_on_after(2):
+                    ended = await process.wait()
         finally:
             self._brake.detach(self)
             with anyio.CancelScope(shield=True), anyio.move_on_after(3):
@@ -149,7 +165,7 @@ class Conversation:
         body = self._program.body
         for start in range(0, len(body), _BLOCK):
             if not self._up:
-                self._deadline = anyio.current_time() + START_LIMIT
+                self._deadline = anyio.current_time() + self._limits.start
                 self.wake()
             await self._tell(process, body[start : start + _BLOCK])
 
@@ -183,7 +199,7 @@ class Conversation:
         while data := await read():
             self._seen += len(data)
             self._fed += len(data)
-            if self._seen > self._most:
+            if self._seen > self._limits.output:
                 self.wake()
             self._busy += 1
             async with self._order:
@@ -197,10 +213,10 @@ class Conversation:
     async def _mind(self, process: Process) -> None:
         """A program that ended and did not say so was ended by others; what it wrote may still be on its way."""
         await process.wait()
-        fed, rounds = -1, DRAIN_ROUNDS
+        fed, rounds = -1, self._limits.drains
         while self._busy or (rounds > 0 and self._fed != fed):
             fed, rounds = self._fed, rounds - 1
-            await anyio.sleep(DRAIN_LIMIT)
+            await anyio.sleep(self._limits.drain)
         self._gone = True
         self.wake()
 
@@ -213,7 +229,7 @@ class Conversation:
             case frames.Escalating():
                 self._escalating = True
                 if self._why is None:
-                    self._deadline = anyio.current_time() + ESCALATION_LIMIT
+                    self._deadline = anyio.current_time() + self._limits.escalation
                     self.wake()
             case frames.Began(index):
                 self._seen = 0
@@ -250,7 +266,8 @@ class Conversation:
             if self._finished:
                 return
             if scope.cancelled_caught and self._busy:
-                self._deadline = anyio.current_time() + BUSY_PAUSE  # an event waits: who takes it is late, not the host
+                # An event waits to be taken: who takes it is late, not the host.
+                self._deadline = anyio.current_time() + _BUSY_PAUSE
                 continue
             if scope.cancelled_caught and (self._why is not None or not self._up):
                 return  # no answer, not even to a kill: given up, the end stays unknown
@@ -259,7 +276,7 @@ class Conversation:
     async def _obey(self, process: Process, *, late: bool) -> None:
         if self._why is None and (why := self._reason_to_kill(late=late)) is not None:
             self._why = why
-            self._deadline = anyio.current_time() + DEATH_LIMIT
+            self._deadline = anyio.current_time() + self._limits.death
             if self._sent:
                 await self._order_host(process, KILL)
             else:
@@ -273,7 +290,7 @@ class Conversation:
             return "cancel"
         if late:
             return "become_timeout" if self._escalating else "timed_out"
-        return "output_limit" if self._seen > self._most else None
+        return "output_limit" if self._seen > self._limits.output else None
 
     async def _order_host(self, process: Process, line: bytes) -> None:
         """Write one lease line; a host that does not read its stdin is not waited for."""

@@ -14,7 +14,7 @@ from kxflow.interpreters import silence
 from kxflow.interpreters.answer import ask
 from kxflow.interpreters.brake import Brake
 from kxflow.interpreters.clock import Clock
-from kxflow.interpreters.converse import OUTPUT_LIMIT, Conversation, Handler, Over
+from kxflow.interpreters.converse import Conversation, Handler, Limits, Over
 from kxflow.interpreters.into import SLACK, Taker
 from kxflow.interpreters.ports import Answering, Connector, Link, LinkBrokenError, ReachError
 from kxflow.interpreters.upload import Segment, pieces, segments
@@ -159,9 +159,9 @@ class Lane:
         command = its.ops[0].command if its.acts else None
         if command is not None and command.into is not None:
             taker = Taker(command.into, its.take)
-            most = command.into.size + SLACK
+            limits = Limits(output=command.into.size + SLACK)
             try:
-                return await self._converse(its.ops, brake, taker.take, chunks=True, most=most)
+                return await self._converse(its.ops, brake, taker.take, chunks=True, limits=limits)
             finally:
                 await taker.aclose()
         behind = None if command is None or command.upload is None else pieces(command.upload)
@@ -175,7 +175,7 @@ class Lane:
         *,
         behind: AsyncIterator[bytes] | None = None,
         chunks: bool = False,
-        most: int = OUTPUT_LIMIT,
+        limits: Limits = Limits(),
     ) -> Over:
         """One program; a connection that turns out to be gone is made again once."""
         become = self.wires.cluster.connect_of(self.host).become
@@ -189,7 +189,7 @@ class Lane:
             live = chunks or self.wires.chunks
             program = compile_program(ops, nonce=self.wires.nonce(), connect_become=become, verified=self._verified)
             return Conversation(
-                link, program, brake, remember, chunks=live, behind=behind, most=most, redactor=self.wires.redactor
+                link, program, brake, remember, chunks=live, behind=behind, limits=limits, redactor=self.wires.redactor
             )
 
         try:

@@ -31,6 +31,7 @@ _REMEDIES: Final = {
     "verify_failed": "look at what the step did; `verify=False` takes its word for it",
 }
 _HOWS: Final = {"into": "into", "probe_failed": "probe", "verify_failed": "verify"}
+_CODES: Final = {"cancel": "cancelled"}
 
 
 @frozen
@@ -219,7 +220,8 @@ def _end_without_frame(over: Over, where: str) -> tuple[Status, Fault]:
         return _killed(over.why or ("timed_out" if killed.why == "timeout" else "connection"), killed, where)
     if over.why is not None:
         told = "it was to be ended, and the host did not answer: its end is unknown"
-        return Status.Lost, Fault(over.why, told, where, "look at the host before you run it again")
+        code = _CODES.get(over.why, over.why)
+        return Status.Lost, Fault(code, told, where, "look at the host before you run it again")
     if not over.began and over.whole and over.exit is not None and over.exit.received:
         told = f"the login shell ended with {over.exit.code} before it ran anything"
         return Status.Unreachable, Fault("no_exec", told, where, "the account must be able to run sh")
@@ -235,7 +237,7 @@ def _killed(why: str, killed: frames.Killed, where: str) -> tuple[Status, Fault]
         "become_timeout": "acting as another user took too long and was ended",
         "output_limit": "it wrote more than 1 GiB and was ended",
     }.get(why, "the connection was lost and the host ended it")
-    code = "cancelled" if why == "cancel" else why
+    code = _CODES.get(why, why)
     if not killed.confirmed:
         return Status.Lost, Fault(code, f"{told}; its death is not confirmed", where, "look at the host")
     if why == "cancel":

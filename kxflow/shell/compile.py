@@ -37,10 +37,31 @@ _OPENING: Final = (
 )
 
 
-def bootstrap(body: bytes) -> tuple[str, bytes]:
-    """The constant line that a login shell sees, and what to write to its stdin."""
+# Another user's program leads a session of its own, so that its guard has to do with its own processes only: those
+# around it are another user's. Whoever leads a process group already (under a terminal of sudo's, or by su) does so.
+_APART: Final = (
+    b"{ IFS= read -r kx_i </proc/self/stat; } 2>/dev/null;set -- ${kx_i##*\\) };"
+    b'if [ "$3" ]&&[ "$3" != $$ ]&&command -v setsid >/dev/null 2>&1;then exec setsid sh -c %s;fi;set --\n%s\n'
+)
+
+
+def bootstrap(body: bytes, *, apart: bool = False) -> tuple[str, bytes]:
+    """The constant line that a login shell sees, and what to write to its stdin.
+
+    Args:
+        body: The program.
+        apart: It leads a session of its own.
+    """
     stage = _STAGE % len(body)
-    return f'eval "`dd bs=1 count={len(stage)} 2>/dev/null`"', stage + body
+    line = _reading(stage)
+    if not apart:
+        return line, stage + body
+    first = _APART % (quote(line), line.encode())
+    return _reading(first), first + stage + body
+
+
+def _reading(stage: bytes) -> str:
+    return f'eval "`dd bs=1 count={len(stage)} 2>/dev/null`"'
 
 
 def compile(  # noqa: A001 -- the field's word; the builtin is not used here
@@ -137,7 +158,7 @@ def _take(op: Op) -> bytes:
 def _become(run: _Run, nested: bytes, known: bool) -> bytes:
     """A nested program as another user."""
     become = run.become or Become()
-    line, data = bootstrap(nested)
+    line, data = bootstrap(nested, apart=True)
     user = quote(become.user)
     inner = quote(line)
     secret = become.password

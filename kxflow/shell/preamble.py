@@ -158,18 +158,19 @@ kx_guard() {
   kx_g=$!
 }
 
-# T: the timer. It tells M after a tick, so that M can start a new one, and reaps when nobody did.
+# T: the timer. It tells M after a tick, so that M can start a new one, and reaps when nobody did. Its sleep is ended
+# by KILL: one that is only being started would miss a TERM.
 kx_timer() {
   kx_y=$1 kx_tick=
   {
     kx_z= kx_x=
-    trap 'kx_x=1; [ "$kx_z" ] && kill "$kx_z" 2>/dev/null' TERM
+    trap 'kx_x=1; [ "$kx_z" ] && kill -s KILL "$kx_z" 2>/dev/null' TERM
     trap '' USR1 USR2
     for kx_i in $2 $3; do
       [ "$kx_x" ] && exit 0
       sleep "$kx_i" >/dev/null 2>&1 &
       kx_z=$!
-      [ "$kx_x" ] && { kill "$kx_z" 2>/dev/null; exit 0; }
+      [ "$kx_x" ] && { kill -s KILL "$kx_z" 2>/dev/null; exit 0; }
       wait "$kx_z"
       [ "$kx_x" ] && exit 0
       kx_z=

@@ -128,7 +128,10 @@ def test_text_that_no_bytes_stand_for_is_refused_when_the_action_is_built() -> N
 def test_the_connections_user_is_used_where_a_command_names_none() -> None:
     """And only there; the program says which user each op has."""
     own, mine = Become("root"), Become("deploy")
-    ops = [Op(index=0, command=Command(text="a"), group=0), Op(index=1, command=Command(text="b", become=mine), group=1)]
+    ops = [
+        Op(index=0, command=Command(text="a"), group=0),
+        Op(index=1, command=Command(text="b", become=mine), group=1),
+    ]
     assert [op.command.become for op in compiled(ops, connect_become=own).ops] == [own, mine]
     assert [op.command.become for op in compiled(ops).ops] == [None, mine]
 

@@ -29,7 +29,9 @@ from tests.shell.host import CUT, SHELLS, Talk, compiled, ops_of, sh_is, talk
 ANY_BYTES = bytes(range(256))
 WORD = st.one_of(
     st.binary(max_size=12).map(lambda data: data.replace(b"\0", b"")),
-    st.sampled_from([b"", b"-", b"--", b"-n", b"~", b"*", b"$x", b"`id`", b"'", b'"', b"\\", b"!", b"\n", b"\x81", b"\xff"]),
+    st.sampled_from(
+        [b"", b"-", b"--", b"-n", b"~", b"*", b"$x", b"`id`", b"'", b'"', b"\\", b"!", b"\n", b"\x81", b"\xff"]
+    ),
 )
 FEW = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
@@ -176,7 +178,11 @@ def meant(draw: st.DrawFn) -> Meant:
     out, err = draw(st.sampled_from([(data, b""), (b"", data), (data, data)]))
     code = draw(st.sampled_from([0, 0, 0, 1, 3, 77, 126, 255]))
     ok = draw(st.sampled_from([frozenset({0}), frozenset({0, 3}), frozenset({1, 255})]))
-    way = {(True, False): "cat", (False, True): "cat >&2", (True, True): "tee /dev/fd/2"}[bool(out), bool(err)] if data else "true"
+    way = (
+        {(True, False): "cat", (False, True): "cat >&2", (True, True): "tee /dev/fd/2"}[bool(out), bool(err)]
+        if data
+        else "true"
+    )
     folder = draw(st.sampled_from([None, None, "/", "/usr/../usr", "/no such\nfolder", "-"]))
     asks = draw(st.sampled_from([None, None, 0, 1, 2, 9]))
     value = draw(st.sampled_from([None, None, (0, data), (4, data)]))
@@ -326,7 +332,9 @@ def test_a_step_that_ends_the_program_itself_gives_no_end(env: dict[str, str]) -
 def test_what_a_step_sees_is_what_sh_c_would_give_it(env: dict[str, str]) -> None:
     """No variable, no descriptor, no signal disposition of the program's own; not even with an odd environment."""
     odd = {**env, "kx_n": "x", "kx_pw": "x", "kx_r": "x", "SHELLOPTS": "allexport:errexit:noglob:nounset:pipefail"}
-    seen = "env | grep '^kx_'; ls /proc/self/fd | wc -l; echo *; grep Sig[IC] /proc/self/status; false | true; echo $? $#"
+    seen = (
+        "env | grep '^kx_'; ls /proc/self/fd | wc -l; echo *; grep Sig[IC] /proc/self/status; false | true; echo $? $#"
+    )
     commands = [sh(f"cd /; {seen}"), sh("true", stdin=b"x" * 200_000), sh("env | grep '^kx_'")]
     clean, polluted = (ends(each, commands) for each in (env, odd))
     bare = subprocess.run(
