@@ -20,9 +20,10 @@ from kxflow.connectors.proctree import parents
 from kxflow.testing.accounts import Login
 from kxflow.testing.changes import Changes, Snapshot, difference
 from kxflow.testing.clone_base import lay_base
-from kxflow.testing.clone_host import Clone, bring_up, hosts_lines, machine_points
+from kxflow.testing.clone_host import Clone, bring_up, hosts_lines, survey
 from kxflow.testing.clone_keeper import Keeper
 from kxflow.testing.clone_plan import SYSTEMD, Init, Plan
+from kxflow.testing.clone_points import Point
 from kxflow.testing.clone_sshd import CloneServer
 from kxflow.testing.fleet import Ground, Roles, Variables, end, folder, lay
 from kxflow.testing.missing import MissingError, program
@@ -203,7 +204,7 @@ def clone_fleet(
     space: int | None = None,
     disk: Path | None = None,
 ) -> Iterator[CloneFleet]:
-    """Copy-on-write clones of this machine: what is done to them is real, and gone with them. Root only.
+    """Copy-on-write clones of this machine: what is done to them is real, and gone with them.
 
     Each has its own files, processes, host name, `/dev`, and empty `/tmp`, `/run` and home of root. Kernel, clock and
     network are the machine's: a clone sees its addresses and packages come from where they always do, but cannot
@@ -211,6 +212,9 @@ def clone_fleet(
     one that does so in another clone or here; every host has an address of its own to listen on, in 127.0.0.0/8.
 
     The machine's own files should stay as they are meanwhile: a clone may see a change to them, or not.
+
+    Without root, and where the kernel gives user namespaces to everybody, a clone has only one user, its root: files
+    and packages are as above, but for those that belong to other users; accounts, sshd and systemd need root here.
 
     Args:
         n: How many; 1, or as many as names.
@@ -228,24 +232,26 @@ def clone_fleet(
         disk: A folder for what they write, for more than memory holds; on no overlay.
 
     Raises:
-        MissingError: Not root, a program is not installed, or the kernel refuses; the text says what.
+        MissingError: A program is not installed, or the kernel refuses; the text says what.
         InvalidError: `prepare` failed, and the text says how; or an account cannot be made.
     """
-    _may(init, prepare)
+    those, personal = tuple(accounts), os.geteuid() != 0
+    _may(init, prepare, those)
     clones: dict[str, Clone] = {}
     servers: dict[str, CloneServer] = {}
     with _folder(disk) as root:
         ground = lay(n, names=names, roles=roles, variables=vars, root=Path(root))
         group = f"kxflow-{ground.token}" if init == "systemd" else ""
-        keeper = Keeper(ground.root, space=None if disk else space or _half(), group=group)
+        keeper = Keeper(ground.root, space=None if disk else space or _half(), group=group, personal=personal)
         try:
             keeper.ready()
             at = dict(zip((each.name for each in ground.members), _addresses(), strict=False))
             hosts = hosts_lines(at)
-            based = lay_base(keeper, hosts, prepare, tuple(accounts))
-            clones.update(_clones(keeper, hosts, names=tuple(at), based=based, init=init))
+            covered = survey(keeper)
+            based = lay_base(keeper, covered, hosts, prepare, those)
+            clones.update(_clones(keeper, covered, hosts, names=tuple(at), based=based, init=init))
             bring_up(clones.values())
-            if not via and _installed("sshd"):
+            if not via and not personal and _installed("sshd"):
                 servers.update(_serve(ground, clones, at, config))
             yield CloneFleet(ground, clones, servers, at)
         finally:
@@ -256,12 +262,13 @@ def clone_fleet(
                 clone.close()
 
 
-def _may(init: Init, prepare: str) -> None:
+def _may(init: Init, prepare: str, accounts: tuple[Login, ...]) -> None:
     """Whether it can be tried at all."""
     if sys.platform != "linux":
         raise MissingError("clones need Linux", "run this in a virtual machine, or use embedded_fleet")
-    if os.geteuid() != 0:
-        raise MissingError("only root can make clones", "run this as root, or use embedded_fleet")
+    if os.geteuid() != 0 and (accounts or init == "systemd"):
+        what = "accounts" if accounts else "systemd"
+        raise MissingError(f"only root can make clones with {what}", "run this as root, or leave them out")
     if init == "systemd" and not prepare and not any(map(os.path.exists, SYSTEMD)):
         raise MissingError("systemd is not installed", "apt install systemd, here or by prepare=")
 
@@ -290,13 +297,12 @@ def _addresses() -> Iterator[str]:
     return (f"127.{first}.{(second + i // 250) % 256}.{i % 250 + 1}" for i in count())
 
 
-def _clones(keeper: Keeper, hosts: str, *, names: Sequence[str], based: bool, init: Init) -> dict[str, Clone]:
+def _clones(
+    keeper: Keeper, covered: tuple[Point, ...], hosts: str, *, names: Sequence[str], based: bool, init: Init
+) -> dict[str, Clone]:
     """Their folders, by name."""
-    covered = machine_points()
-    clones = {
-        name: Clone(Plan(folder=str(i), name=name, points=covered, based=based, init=init), keeper, hosts)
-        for i, name in enumerate(names)
-    }
+    plan = Plan(folder="", name="", points=covered, based=based, init=init, personal=keeper.personal)
+    clones = {name: Clone(evolve(plan, folder=str(i), name=name), keeper, hosts) for i, name in enumerate(names)}
     for each in clones.values():
         each.furnish()
     return clones

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from kxflow.testing.accounts import Login, write_rule
-from kxflow.testing.clone_host import Clone, bring_up, machine_points
+from kxflow.testing.clone_host import Clone, bring_up
 from kxflow.testing.clone_keeper import Keeper
 from kxflow.testing.clone_plan import BASE, Plan
+from kxflow.testing.clone_points import Point
 from kxflow.testing.missing import MissingError
 from kxflow.values.errors import InvalidError
 
 
-def lay_base(keeper: Keeper, hosts: str, prepare: str, accounts: tuple[Login, ...]) -> bool:
+def lay_base(keeper: Keeper, covered: tuple[Point, ...], hosts: str, prepare: str, accounts: tuple[Login, ...]) -> bool:
     """Run a text for a shell, and add accounts; whether there was anything to do.
 
     Raises:
@@ -19,7 +20,8 @@ def lay_base(keeper: Keeper, hosts: str, prepare: str, accounts: tuple[Login, ..
     """
     if not prepare and not accounts:
         return False
-    clone = Clone(Plan(folder=BASE, name="kxflow-base", points=machine_points()), keeper, hosts)
+    plan = Plan(folder=BASE, name="kxflow-base", points=covered, personal=keeper.personal)
+    clone = Clone(plan, keeper, hosts)
     try:
         clone.furnish()
         bring_up([clone])

@@ -18,7 +18,8 @@ from attrs import define, field
 
 from kxflow.testing.changes import Snapshot, snapshot
 from kxflow.testing.clone_keeper import Keeper
-from kxflow.testing.clone_plan import INSIDE, TARGET, Entrant, Plan, Point, entering, points
+from kxflow.testing.clone_plan import INSIDE, TARGET, Entrant, Plan, entering
+from kxflow.testing.clone_points import Point, lay_bones, personal_points, points
 from kxflow.testing.fleet import until
 from kxflow.testing.missing import MissingError
 from kxflow.values.errors import InvalidError
@@ -91,7 +92,8 @@ class Clone:
         (seed / "etc/hosts").write_text((known.read_text("utf-8") if known.exists() else "") + self.hosts, "utf-8")
         if Path("/etc/machine-id").exists():
             (seed / "etc/machine-id").write_text(f"{secrets.token_hex(16)}\n", "utf-8")
-        for name in _LOCKS:  # of somebody who adds an account to the machine just now: removed, in an overlay's way
+        for name in _LOCKS if not self.plan.personal else ():
+            # Of somebody who adds an account to the machine just now: removed, in the way of overlays.
             os.mknod(seed / "etc" / name, stat.S_IFCHR)
         for each in self.plan.points:
             target = seed / each.path.lstrip("/")
@@ -147,7 +149,8 @@ class Clone:
         """
         group = str(self.keeper.stage / "cgroup" / self.plan.folder / "kxflow/cgroup.procs")
         pid, mark = str(self.folder / "pid"), f"{INSIDE}/{self.mark}"
-        return entering(pid, mark, self._user(user), group if self.plan.init == "systemd" else "")
+        group = group if self.plan.init == "systemd" else ""
+        return entering(pid, mark, self._user(user), group=group, personal=self.plan.personal)
 
     def _user(self, name: str) -> Entrant:
         for line in (self.root / "etc/passwd").read_text("utf-8", "replace").splitlines():
@@ -214,9 +217,16 @@ def bring_up(clones: Collection[Clone]) -> None:
         each.settle()
 
 
-def machine_points() -> tuple[Point, ...]:
-    """What a clone of this machine covers."""
-    return points(Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape"))
+def survey(keeper: Keeper) -> tuple[Point, ...]:
+    """What a clone of this machine covers; without root, with what has to lie ready for that."""
+    mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
+    if not keeper.personal:
+        return points(mounts)
+    for name in ("top", "skeleton"):
+        (keeper.stage / name).mkdir()
+    covered = personal_points(mounts, keeper.stage / "top")
+    lay_bones(keeper.stage / "skeleton", covered)
+    return covered
 
 
 def hosts_lines(addresses: Mapping[str, str]) -> str:
@@ -236,7 +246,8 @@ def _folder_like(model: Path, path: Path) -> None:
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     its = model.stat()
     _folder(path, stat.S_IMODE(its.st_mode))
-    os.chown(path, its.st_uid, its.st_gid)
+    if os.geteuid() == 0:
+        os.chown(path, its.st_uid, its.st_gid)
 
 
 def _in_namespace(pid: int) -> set[int]:

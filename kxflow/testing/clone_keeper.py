@@ -78,19 +78,22 @@ class Keeper:
         folder: The fleet's; it is removed at the end.
         space: Most bytes that the clones write, all together, in memory; None keeps it in the folder.
         group: Name of a control group for the clones; empty where they need none.
+        personal: Make them without root, in a user namespace.
     """
 
-    def __init__(self, folder: Path, *, space: int | None, group: str = "") -> None:
+    def __init__(self, folder: Path, *, space: int | None, group: str = "", personal: bool = False) -> None:
         for tool in _TOOLS:
             program(tool)
+        self.personal = personal
         self._folder, self._lock, self._rest = folder, threading.Lock(), b""
         (folder / "stage").mkdir(mode=0o755)
         (folder / "logs").mkdir()
         options = "" if space is None else f"mode=755,size={space}"
         arguments = ("kxflow-keeper", str(folder), options, group)
+        spaces = ("--user", "--map-root-user", "--mount") if personal else ("--mount",)
         with self.log("keeper").open("wb") as log:
             self._child = subprocess.Popen(
-                ["unshare", "--mount", "--propagation", "private", "sh", "-c", _PROGRAM, *arguments],
+                ["unshare", *spaces, "--propagation", "private", "sh", "-c", _PROGRAM, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -113,7 +116,8 @@ class Keeper:
             MissingError: It does not; the text says what the machine refused.
         """
         if "ready" not in self._told({"ready"}):
-            raise MissingError("no clone of this machine can be made", self._said("keeper") or "not even by root here")
+            who = "without root" if self.personal else "by root"
+            raise MissingError(f"no clone of this machine can be made {who}", self._said("keeper") or "no reason given")
 
     def up(self, names: Sequence[str]) -> dict[str, int]:
         """Bring clones up, side by side; the first process of each.

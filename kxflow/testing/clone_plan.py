@@ -6,19 +6,15 @@ All of it is a function of data; `clone_keeper` runs the texts. Paths in them ar
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from pathlib import Path
 from shlex import quote
 from typing import Final, Literal, TypeAlias
 
-from attrs import field, frozen
+from attrs import frozen
+
+from kxflow.testing.clone_points import BONES, EMPTY, Point
 
 Init: TypeAlias = Literal["plain", "systemd", "openrc"]
-Kind: TypeAlias = Literal["layer", "bound", "file"]
 
-FRESH: Final = ("/proc", "/sys", "/dev", "/run", "/tmp", "/root")  # noqa: S108 -- what a clone has its own of
-SKELETON: Final = "/etc/skel"
 BASE: Final = "base"  # the folder of the clone whose changes all others stand on
 INSIDE: Final = "/run/kxflow"
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -28,61 +24,8 @@ SYSTEMD: Final = ("/usr/lib/systemd/systemd", "/lib/systemd/systemd")
 _DROPPED: Final = ",".join(
     f"-{name}" for name in ("mknod", "net_admin", "sys_module", "sys_rawio", "sys_time", "syslog")
 )
-_KERNEL_FILES: Final = frozenset(
-    """
-    autofs binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs fusectl hugetlbfs mqueue nsfs proc
-    pstore rpc_pipefs securityfs selinuxfs sysfs tracefs
-    """.split()  # noqa: SIM905 -- read as a table
-)
 _DEVICES: Final = "null zero full random urandom tty"
 _READ_ONLY: Final = "proc/sys proc/sysrq-trigger proc/irq proc/bus proc/fs"  # these are the machine's
-
-
-@frozen
-class Point:
-    """A place of the machine's tree that needs a mount of its own, since what lies there is one.
-
-    Attributes:
-        path: Where, in the clone as on the machine.
-        kind: `layer` can be written in the clone; `bound` is shown as it is, read-only; `file` is one file, copied.
-        source: What the layer lies on.
-    """
-
-    path: str
-    kind: Kind = "layer"
-    source: str = field(kw_only=True)
-
-    @source.default
-    def _same(self) -> str:
-        return self.path
-
-
-def points(mountinfo: str, is_folder: Callable[[str], bool] = lambda path: Path(path).is_dir()) -> tuple[Point, ...]:
-    """What a clone of this machine covers, parents first: its root, the home of root, and every mount of files.
-
-    Args:
-        mountinfo: As `/proc/self/mountinfo` gives it.
-        is_folder: Whether a path on the machine is a folder.
-    """
-    found = {}
-    for line in mountinfo.splitlines():
-        before, _, after = line.partition(" - ")
-        path, options, kind = _unescaped(before.split()[4]), before.split()[5], after.split()[0]
-        if path == "/" or _below(path, FRESH) or kind in _KERNEL_FILES:
-            continue
-        plain = "ro" not in options.split(",") and not set(path) & set(':,\\"')
-        found[path] = Point(path, "file" if not is_folder(path) else "layer" if plain else "bound")
-    home = [Point("/root", source=SKELETON if is_folder(SKELETON) else "../../empty")] if is_folder("/root") else []
-    return (Point("/"), *home, *(found[path] for path in sorted(found)))
-
-
-def _below(path: str, places: Sequence[str]) -> bool:
-    return any(path == each or path.startswith(f"{each}/") for each in places)
-
-
-def _unescaped(path: str) -> str:
-    """The kernel writes blanks and backslashes in octal."""
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path)
 
 
 @frozen(kw_only=True)
@@ -95,6 +38,7 @@ class Plan:
         points: What it covers.
         based: It stands on the changes of the clone in `BASE`.
         init: What its first process is.
+        personal: It is made without root, in a user namespace.
     """
 
     folder: str
@@ -102,6 +46,7 @@ class Plan:
     points: tuple[Point, ...]
     based: bool = False
     init: Init = "plain"
+    personal: bool = False
 
     @property
     def layers(self) -> tuple[tuple[int, Point], ...]:
@@ -111,8 +56,14 @@ class Plan:
     def _lower(self, number: int, point: Point) -> str:
         """The layers below the clone's own, topmost first; two at least, as an overlay without an upper one needs."""
         base = [f"../{BASE}/layers/{number}/upper"] if self.based else []
-        seed = ["seed"] if point.path == "/" else []
-        return ":".join((*base, *seed, point.source, "../../empty"))
+        seed = {"/": ["seed"], "/etc": ["seed/etc"]}.get(point.path, [])
+        bones = [f"{BONES}{point.path}"] if point.bony else []
+        return ":".join((*base, *seed, *bones, point.source, EMPTY))
+
+    def _overlay(self, number: int, point: Point) -> str:
+        own = f"layers/{number}"
+        options = f"lowerdir={self._lower(number, point)},upperdir={own}/upper,workdir={own}/work"
+        return f"{options},userxattr" if self.personal else f"{options},redirect_dir=off,metacopy=off"
 
     def start(self) -> str:
         """Begin: what makes the clone's namespaces and goes on there with `boot`.
@@ -124,14 +75,15 @@ class Plan:
         if self.init == "systemd":
             spaces += " --cgroup"
             group = f"mkdir -p ../../cgroup/{self.folder}/kxflow\necho $$ >../../cgroup/{self.folder}/cgroup.procs\n"
+        rights = "" if self.personal else f"--bounding-set={_DROPPED} --inh-caps={_DROPPED}"
         return (
-            f"set -e\n{group}"
-            f"exec setpriv --pdeathsig KILL --bounding-set={_DROPPED} --inh-caps={_DROPPED}"
+            f"set -e\n{group}exec setpriv --pdeathsig KILL {rights}"
             f" unshare {spaces} --fork --kill-child=KILL --propagation private sh ./boot\n"
         )
 
     def boot(self) -> str:
         """What the first process does: put the tree together, make it the root, and turn into init."""
+        name = quote(self.name)
         return "\n".join(
             (
                 "set -eu",
@@ -139,8 +91,8 @@ class Plan:
                 "read -r pid rest </proc/self/stat",  # its number outside, as long as this is the machine's /proc
                 'echo "$pid" >pid',
                 *self._mounts(),
-                *_devices(),
-                f"echo {quote(self.name)} >/proc/sys/kernel/hostname",
+                *_devices("" if self.personal else ",gid=5"),
+                f"{{ echo {name} >/proc/sys/kernel/hostname; }} 2>/dev/null || hostname {name}",
                 f"for each in {_READ_ONLY}; do",
                 '  if [ -e "m/$each" ]; then mount --bind "m/$each" "m/$each"; mount -o remount,bind,ro "m/$each"; fi',
                 "done",
@@ -160,18 +112,16 @@ class Plan:
         lines = []
         for number, each in enumerate(self.points):
             where = quote(f"m{each.path.rstrip('/')}")
-            own = f"layers/{number}"
-            options = f"lowerdir={self._lower(number, each)},upperdir={own}/upper,workdir={own}/work"
-            layer = f"mount -t overlay -o {quote(f'{options},redirect_dir=off,metacopy=off')} overlay {where}"
+            layer = f"mount -t overlay -o {quote(self._overlay(number, each))} overlay {where}"
             bound = f"mount --bind {quote(each.path)} {where} && mount -o remount,bind,ro {where}"
             if each.kind == "layer":
-                lines.append(layer if number == 0 else f"{layer} || {{ {bound}; }} || :")
+                lines.append(layer if number == 0 or self.personal else f"{layer} || {{ {bound}; }} || :")
             elif each.kind == "bound":
                 lines.append(f"{{ {bound}; }} || :")
         lines += [
             "mkdir -p m/proc m/sys m/dev m/run m/tmp",
             "mount -t proc proc m/proc",
-            "mount -t sysfs -o ro sysfs m/sys",
+            "mount --rbind /sys m/sys" if self.personal else "mount -t sysfs -o ro sysfs m/sys",
         ]
         if self.init == "systemd":
             lines.append("mount -t cgroup2 cgroup2 m/sys/fs/cgroup")
@@ -190,18 +140,18 @@ class Plan:
         """Show what lies below the clone's own layers, read-only, in `lower/N`."""
         lines = ["set -e"]
         for number, each in self.layers:
-            options = quote(f"lowerdir={self._lower(number, each)}")
+            options = quote(f"lowerdir={self._lower(number, each)}{',userxattr' if self.personal else ''}")
             lines.append(f"mkdir -p lower/{number} && mount -t overlay -o {options} overlay lower/{number}")
         return "\n".join((*lines, ""))
 
 
-def _devices() -> list[str]:
+def _devices(group: str) -> list[str]:
     return [
         "mount -t tmpfs -o mode=755,size=16m dev m/dev",
         f'for each in {_DEVICES}; do : >"m/dev/$each"; mount --bind "/dev/$each" "m/dev/$each"; done',
         "mkdir m/dev/pts",
         "mkdir -m 1777 m/dev/shm",
-        "mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts m/dev/pts",
+        f"mount -t devpts -o newinstance,ptmxmode=0666,mode=0620{group} devpts m/dev/pts",
         "ln -s pts/ptmx m/dev/ptmx",
         "ln -s /proc/self/fd m/dev/fd",
         "ln -s fd/0 m/dev/stdin",
@@ -225,6 +175,7 @@ _ENTER: Final = (
     'read -r pid <"$0" || exit 255; [ -z "$1" ] || echo $$ >"$1"; shift; '
     f'exec setpriv --bounding-set={_DROPPED} --inh-caps={_DROPPED} nsenter --target "$pid" "$@"'
 )
+_ENTER_OWN: Final = 'read -r pid <"$0" || exit 255; exec nsenter --target "$pid" --user --preserve-credentials "$@"'
 # Only a child is in the clone; who waits for it is this shell. Left to itself nsenter stops when its child is stopped,
 # and stays so: what is ended after that, as everything is when a clone is shut down, would never be gone.
 _OUTSIDE: Final = ("--no-fork", "sh", "-c", '"$@"; exit $?', "sh")
@@ -256,7 +207,7 @@ class Entrant:
         return (*become, "env", "-i", *(f"{name}={value}" for name, value in names.items()))
 
 
-def entering(pid: str, mark: str, user: Entrant, group: str = "") -> tuple[str, ...]:
+def entering(pid: str, mark: str, user: Entrant, *, group: str = "", personal: bool = False) -> tuple[str, ...]:
     """The words to put before a command so that it runs in a clone, as after a login there.
 
     Args:
@@ -264,6 +215,8 @@ def entering(pid: str, mark: str, user: Entrant, group: str = "") -> tuple[str, 
         mark: A file that only this clone has.
         user: Who runs it.
         group: File by which a process joins the clone's control group; empty where it has none.
+        personal: The clone was made without root.
     """
     spaces = ("--mount", "--uts", "--ipc", "--pid", *(("--cgroup",) if group else ()))
-    return ("sh", "-c", _ENTER, pid, group, *spaces, *_OUTSIDE, *user.words, "sh", "-c", _BEGIN, mark)
+    enter = ("sh", "-c", _ENTER_OWN, pid) if personal else ("sh", "-c", _ENTER, pid, group)
+    return (*enter, *spaces, *_OUTSIDE, *user.words, "sh", "-c", _BEGIN, mark)

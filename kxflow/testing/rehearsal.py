@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
@@ -28,7 +29,8 @@ def rehearse(pipeline: Pipeline, cluster: Cluster, *, prepare: str = "", **optio
     """Run a pipeline on clones of this machine instead of the hosts of a cluster.
 
     Each host has a clone, with its name, address, roles and variables; the user who would log in there by SSH exists,
-    may use sudo, with the cluster's password where it gives one, and starts the steps. Root only.
+    may use sudo, with the cluster's password where it gives one, and starts the steps. Where this does not run as
+    root, the clones have no other user than root, who then starts all of them.
 
     Args:
         pipeline: What is to be tried out.
@@ -56,20 +58,26 @@ _ROOT: Final = "root"
 def _user(cluster: Cluster, host: Host) -> str:
     """Who logs in there; without SSH it is whoever runs this, which is root."""
     way = cluster.connect_of(host)
-    return (way.user or me()) if isinstance(way, Ssh) else _ROOT
+    return (way.user or me()) if isinstance(way, Ssh) and _many_users() else _ROOT
+
+
+def _many_users() -> bool:
+    return os.geteuid() == 0
 
 
 def _replaced(cluster: Cluster, fleet: CloneFleet) -> Cluster:
     """The same cluster, reached where the clones are."""
     hosts = []
     for host in cluster.hosts:
-        become = cluster.connect_of(host).become
+        become = cluster.connect_of(host).become if _many_users() else None
         hosts.append(evolve(host, connect=fleet.way(host.name, _user(cluster, host), become=become)))
     return evolve(cluster, hosts=hosts)
 
 
 def _logins(cluster: Cluster) -> tuple[Login, ...]:
     """Who logs in, with the password that sudo asks for where all hosts give one; whom `su` asks for theirs."""
+    if not _many_users():
+        return ()
     by_user: dict[str, list[Become | None]] = {}
     asked: dict[str, Secret] = {}
     for host in cluster.hosts:

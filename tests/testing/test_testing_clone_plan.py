@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from kxflow.testing.clone_plan import Entrant, Plan, Point, entering, points
+from kxflow.testing.clone_plan import Entrant, Plan, entering
+from kxflow.testing.clone_points import Point, points
 
 MACHINE = r"""
 22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
@@ -70,4 +71,4 @@ def test_words_for_a_user_keep_to_the_entry_of_that_user() -> None:
     assert app.words[:6] == ("setpriv", "--reuid=107", "--regid=33", "--init-groups", "env", "-i")
     assert "HOME=/" in app.words
     assert "--cgroup" not in entering("/pid", "/mark", app)
-    assert "--cgroup" in entering("/pid", "/mark", app, "/group")
+    assert "--cgroup" in entering("/pid", "/mark", app, group="/group")
