@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import anyio
 import anyio.to_thread
@@ -26,6 +26,8 @@ from kxflow.values.fault import Fault
 from kxflow.values.host import Become, Host
 from kxflow.values.redact import Redactor
 from kxflow.values.state import found
+
+_USUAL: Final = Limits()
 
 BeforeSend: TypeAlias = Callable[[], Awaitable[None]]
 
@@ -175,7 +177,7 @@ class Lane:
         *,
         behind: AsyncIterator[bytes] | None = None,
         chunks: bool = False,
-        limits: Limits = Limits(),
+        limits: Limits = _USUAL,
     ) -> Over:
         """One program; a connection that turns out to be gone is made again once."""
         become = self.wires.cluster.connect_of(self.host).become
