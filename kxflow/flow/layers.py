@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from attrs import evolve, frozen
 
@@ -92,7 +92,7 @@ class Task:
         """As `Step.on`, for each of its steps."""
         return self.each(lambda member: member.on(sel))
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> NoReturn:
         no_truth(self, "run it in a pipeline, and ask the report")
 
     def __repr__(self) -> str:
@@ -119,7 +119,7 @@ class Module:
     before: tuple[Task, ...] = ()
     after: tuple[Task, ...] = ()
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> NoReturn:
         no_truth(self, "run it in a pipeline, and ask the report")
 
     def __repr__(self) -> str:
@@ -159,7 +159,7 @@ class Pipeline:
             raise InvalidError(f"pipeline {self.name!r} has no module or task {missing[0]!r}", f"modules: {has}")
         return evolve(self, modules=tuple(kept))
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> NoReturn:
         no_truth(self, "run it, and ask the report")
 
     def __repr__(self) -> str:

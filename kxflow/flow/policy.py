@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from typing import NoReturn
 
 from attrs import field, frozen
 
@@ -29,7 +30,7 @@ class Policy:
     def __or__(self, other: Policy) -> Policy:
         return Some(self, other)
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> NoReturn:
         raise TypeError("a policy has no truth value: combine with & and |")
 
 

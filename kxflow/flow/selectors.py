@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Final, NoReturn
 
 from attrs import frozen
 
@@ -36,7 +36,7 @@ class Selector:
     def __invert__(self) -> Selector:
         return Not(self)
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> NoReturn:
         raise TypeError("a selector has no truth value: combine with & | ~, or call it with a cluster")
 
 

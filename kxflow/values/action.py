@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeAlias, TypeVar
 
 from attrs import evolve, field, frozen
 from frozendict import frozendict
@@ -14,7 +14,12 @@ from kxflow.values.errors import InvalidError
 from kxflow.values.host import Become
 from kxflow.values.secret import Secret, refuse_mask
 
-T_co = TypeVar("T_co", covariant=True)
+if TYPE_CHECKING:  # to a checker a bare `Action` is one of any value; typing has such defaults from Python 3.13 on
+    from typing_extensions import TypeVar as DefaultingTypeVar
+
+    T_co = DefaultingTypeVar("T_co", covariant=True, default=Any)
+else:
+    T_co = TypeVar("T_co", covariant=True)
 
 CAPTURE: Final = 8 * 1024 * 1024
 DEFAULT_TIMEOUT: Final = 3600.0
@@ -76,7 +81,7 @@ class Action(Generic[T_co]):
 
     __slots__ = ()
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> NoReturn:
         no_truth(self, "return it from a step, and ask the result")
 
 

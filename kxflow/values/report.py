@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from attrs import asdict, field, frozen
 from frozendict import frozendict
@@ -154,7 +154,7 @@ class Report:
     def __len__(self) -> int:
         return len(self.results)
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> NoReturn:
         raise TypeError("a Report has no truth value: ask `report.succeeded`")
 
     def __repr__(self) -> str:
