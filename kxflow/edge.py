@@ -7,7 +7,7 @@ import datetime as dt
 import secrets
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final, TypedDict, TypeVar, Unpack, overload
 
@@ -115,7 +115,10 @@ def _prepare(pipeline: Pipeline, cluster: Cluster, options: RunOptions) -> RunPl
         raise InvalidError(f"unknown option {min(unknown)!r}", f"known are {', '.join(RunOptions.__annotations__)}")
     bounds = _bounds(options)
     layout = checked(pipeline, cluster)
-    sinks = tuple(options.get("sinks", ()))
+    given = options.get("sinks", ())
+    if not isinstance(given, Iterable):
+        raise InvalidError(f"sinks={given!r} is no list", "write sinks=[console()]")
+    sinks = tuple(given)
     for each in sinks:
         if not isinstance(each, Journal) and not callable(each):
             raise InvalidError(f"{each!r} is no sink", "give ndjson(path), console(), or a function of an event")

@@ -307,6 +307,8 @@ WRONG: Final[Mapping[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, A
     "run on no cluster": (kx.run, (PIPELINE, [kx.Host("a")]), {}),
     "run option": (kx.run, (PIPELINE, FLEET), {"concurrency": 0}),
     "run unknown option": (kx.run, (PIPELINE, FLEET), {"forks": 5}),
+    "run with one sink": (kx.run, (PIPELINE, FLEET), {"sinks": kx.console()}),
+    "run with no sink": (kx.run, (PIPELINE, FLEET), {"sinks": ["console"]}),
     "stream of no pipeline": (kx.stream, (TASK, FLEET), {}),
     "tee": (kx.tee, (1,), {}),
 }

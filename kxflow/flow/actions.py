@@ -222,7 +222,11 @@ def shell(text: str, *, parse: Callable[[str], Any] | None = None, **options: Un
     return Command(text=shell_text(text, "shell text"), parse=parse, **_options(options))
 
 
-def on_controller(function: Callable[[], Awaitable[T]] | Callable[[], T]) -> Action[T]:
+@overload
+def on_controller(function: Callable[[], Awaitable[T]]) -> Action[T]: ...
+@overload
+def on_controller(function: Callable[[], T]) -> Action[T]: ...
+def on_controller(function: Callable[[], Any]) -> Action[Any]:
     """Call a function here, not on the host; in a thread, where it is not async. What it returns is the value.
 
     Raises:

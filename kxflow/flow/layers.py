@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from attrs import evolve, frozen
 
@@ -92,7 +92,7 @@ class Task:
         """As `Step.on`, for each of its steps."""
         return self.each(lambda member: member.on(sel))
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> NoReturn:
         no_truth(self, "run it in a pipeline, and ask the report")
 
     def __repr__(self) -> str:
@@ -125,7 +125,7 @@ class Module:
     before: tuple[Task, ...] = ()
     after: tuple[Task, ...] = ()
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> NoReturn:
         no_truth(self, "run it in a pipeline, and ask the report")
 
     def __repr__(self) -> str:
@@ -184,7 +184,7 @@ class Pipeline:
         modules = tuple(map(inside, self.modules))
         return evolve(self, modules=modules, before=all_of(self.before), after=all_of(self.after))
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> NoReturn:
         no_truth(self, "run it, and ask the report")
 
     def __repr__(self) -> str:

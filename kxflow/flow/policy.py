@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil
-from typing import Literal, TypeAlias
+from typing import Literal, NoReturn, TypeAlias
 
 from attrs import field, frozen
 
@@ -37,7 +37,7 @@ class Policy:
     def __or__(self, other: Policy) -> Policy:
         return Some(self, _policy(other, "|"))
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> NoReturn:
         raise TypeError("a policy has no truth value: combine with & and |")
 
 

@@ -6,7 +6,21 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, TypeVar, Unpack, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Final,
+    Generic,
+    NoReturn,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    Unpack,
+    cast,
+    final,
+    overload,
+)
 
 from attrs import evolve, field, frozen
 from frozendict import frozendict
@@ -14,7 +28,7 @@ from frozendict import frozendict
 from kxflow.flow.actions import Options, cmd, positive_seconds, shell
 from kxflow.flow.inputs import Input, Origin
 from kxflow.flow.selectors import Selector, as_selector
-from kxflow.values.action import Action, Command, OnController, Value, map_parts, no_truth
+from kxflow.values.action import Action, Command, OnController, T_co, Value, map_parts, no_truth
 from kxflow.values.arguments import check_answers, check_takes, is_number, is_whole, kind, members
 from kxflow.values.context import HostContext
 from kxflow.values.errors import InvalidError
@@ -27,7 +41,6 @@ if TYPE_CHECKING:
     from kxflow.values.outcome import FutureStep  # the containers load when a step is first called
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 P = ParamSpec("P")
 
 NAME_LIMIT = 200
@@ -280,7 +293,7 @@ class Step(Generic[T_co]):
         """
         return evolve(self, target=as_selector(sel, f".on() of step {self.name!r}"))
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> NoReturn:
         no_truth(self, "run it in a pipeline, and ask the result")
 
     def __repr__(self) -> str:
@@ -407,13 +420,28 @@ def _declared(function: Callable[..., Any], inputs: Mapping[str, Any], where: st
     return frozendict(found)
 
 
+class Decorator(Protocol[P]):
+    """What `@step(…)` gives: it takes a function whose parameters, after the context, are the inputs declared."""
+
+    def __call__(self, function: Callable[Concatenate[HostContext, P], Action[T] | Step[T]], /) -> Step[T]:
+        """The step of a function."""
+        ...
+
+
+@final
+class _NoFunction:
+    """Nothing is one: for a type checker, the second form of `step` takes no function."""
+
+
+# A function whose inputs are defaults can be called with a context alone: that is the first form. The second is for
+# mypy, which binds P by the keywords of the call and then compares names and types with the function's. The third is
+# for checkers that do not: they let the second go by, and names are checked when the decorator runs.
 @overload
-def step(function: Callable[Concatenate[HostContext, ...], Action[T] | Step[T]], /) -> Step[T]: ...
+def step(function: Callable[[HostContext], Action[T] | Step[T]], /) -> Step[T]: ...
 @overload
-def step(
-    *args: P.args,  # type: ignore[valid-type]  # mypy binds P from the keywords of the call
-    **inputs: P.kwargs,  # type: ignore[valid-type]  # mypy binds it from the keywords of the call
-) -> Callable[[Callable[Concatenate[HostContext, P], Action[T] | Step[T]]], Step[T]]: ...
+def step(nothing: _NoFunction = ..., /, *args: P.args, **inputs: P.kwargs) -> Decorator[P]: ...
+@overload
+def step(**inputs: Any) -> Decorator[...]: ...  # type: ignore[overload-cannot-match]  # not by mypy
 def step(*args: Any, **inputs: Any) -> Any:
     """Make a step of a pure function of a `HostContext` and declared inputs.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, Generic, NoReturn, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Protocol, TypeAlias, TypeVar
 
 from attrs import evolve, field, frozen
 from frozendict import frozendict
@@ -16,7 +17,12 @@ from kxflow.values.result import ABSENT
 from kxflow.values.secret import Secret, refuse_mask
 from kxflow.values.state import State
 
-T_co = TypeVar("T_co", covariant=True)
+if TYPE_CHECKING:  # to a checker a bare `Action` is one of any value; typing has such defaults from Python 3.13 on
+    from typing_extensions import TypeVar as DefaultingTypeVar
+
+    T_co = DefaultingTypeVar("T_co", covariant=True, default=Any)
+else:
+    T_co = TypeVar("T_co", covariant=True)
 
 CAPTURE: Final = 8 * 1024 * 1024
 DEFAULT_TIMEOUT: Final = 3600.0
@@ -186,7 +192,7 @@ class Action(Generic[T_co]):
 
     __slots__ = ()
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> NoReturn:
         no_truth(self, "return it from a step, and ask the result")
 
 
@@ -404,7 +410,6 @@ def digest(action: Action[Any]) -> str:
 
 
 def _sha256(data: bytes) -> str:
-    import hashlib
 
     return hashlib.sha256(data).hexdigest()
 

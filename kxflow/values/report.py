@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from attrs import asdict, astuple, field, frozen
 from frozendict import frozendict
@@ -160,7 +160,7 @@ class Report:
     def __len__(self) -> int:
         return len(self.results)
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> NoReturn:
         raise TypeError("a Report has no truth value: ask `report.succeeded`")
 
     def __repr__(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -301,7 +302,7 @@ def test_inputs_come_from_here_from_one_and_from_all() -> None:
     count = kx.command("count", "count", parse=int)
 
     @kx.step(mine=kx.from_here(name), its=kx.from_one(count), every=kx.from_all(name))
-    def use(ctx: kx.HostContext, mine: str, its: int, every: dict[str, str]) -> kx.Action[kx.Output]:
+    def use(ctx: kx.HostContext, mine: str, its: int, every: Mapping[str, str]) -> kx.Action[kx.Output]:
         return kx.cmd("use", mine, its, *(f"{host}={said}" for host, said in every.items()))
 
     pipeline = kx.pipeline(

@@ -127,6 +127,9 @@ def leaking() -> dict[str, kx.Step[Any]]:
     def raising(ctx: kx.HostContext) -> kx.Action[Any]:
         raise ValueError(f"bad token {TOKEN.reveal()!r}")
 
+    def asking(ctx: kx.HostContext) -> bool:
+        raise ValueError(TOKEN.reveal())
+
     def there() -> None:
         raise OSError(f"login refused for {TOKEN.reveal()}")
 
@@ -141,9 +144,7 @@ def leaking() -> dict[str, kx.Step[Any]]:
         "has it in when": lambda _: kx.cmd("true"),
     }
     steps = {name: kx.step(function).named(name) for name, function in made.items()}
-    steps["has it in when"] = steps["has it in when"].when(
-        lambda ctx: bool(1 / len(TOKEN.reveal()[:0])) or raising(ctx)
-    )
+    steps["has it in when"] = steps["has it in when"].when(asking)
     return steps
 
 
@@ -154,8 +155,7 @@ def test_no_fault_reason_or_value_holds_a_secret(name: str) -> None:
     hosts = answering({f"login {TOKEN.reveal()}": 3})
     seen = watched(one_task(learn, leaking()[name].ignore_errors()), connector=hosts)
     assert seen.holding(TOKEN) == []
-    if name not in ("gives it wrapped", "has it in when"):
-        assert b"*" * len(TOKEN.raw) in seen.surfaces["events"]
+    assert b"*" * len(TOKEN.raw) in seen.surfaces["events"]
 
 
 def test_a_host_that_cannot_be_reached_says_no_secret() -> None:
