@@ -298,6 +298,22 @@ def test_without_ssh_there_is_no_listener_and_sessions_are_what_was_started(clon
     assert fleet.alive("host1")
 
 
+def test_what_was_stopped_and_then_killed_has_ended_outside_too(clone_fleet: MakeCloneFleet) -> None:
+    """As everything is when a host shuts down: whoever waits for it from outside is not left stopped."""
+    fleet = clone_fleet(1, via=True)
+    way = fleet.way("host1")
+    assert isinstance(way, kx.Via)
+    with subprocess.Popen([*way.prefix, "sh", "-c", "echo $$; exec sleep 60"], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        pid = int(child.stdout.readline())
+        out(
+            fleet,
+            "host1",
+            f"kill -STOP {pid}; while ! grep -q '^State:.T' /proc/{pid}/status; do :; done; kill -9 {pid}",
+        )
+        assert child.wait(10) == 128 + signal.SIGKILL
+
+
 def test_prepared_changes_are_in_all_clones_and_count_for_none(clone_fleet: MakeCloneFleet) -> None:
     """They are made once."""
     fleet = clone_fleet(2, via=True, prepare="echo $$ >/etc/prepared; rm /etc/issue; hostname", accounts=[FREE])
@@ -398,6 +414,14 @@ def test_nothing_is_left_whatever_ends_the_holder(clone_fleet: MakeCloneFleet, i
             os.killpg(holder.pid, signal.SIGKILL)  # the child that was forked
 
 
+def test_clones_die_with_their_keeper(clone_fleet: MakeCloneFleet) -> None:
+    """Should it be killed itself, nobody is left to end them."""
+    fleet = clone_fleet(2, via=True)
+    pids = [pid for name in fleet.cluster.names for pid in fleet.processes(name)]
+    os.kill(int(_holding(str(fleet.key.parent))[0]), signal.SIGKILL)
+    until(lambda: not any(map(exists, pids)), "the clones are gone")
+
+
 def _holding(folder: str) -> list[str]:
     """Processes that name a folder in their command line."""
     found = []
@@ -462,8 +486,6 @@ def test_systemd_runs_services(clone_fleet: MakeCloneFleet) -> None:
         "/etc/systemd/system/kx-nap.service",
         "/etc/systemd/system/multi-user.target.wants/kx-nap.service",
     )
-    fleet.sh("host1", "systemctl poweroff")
-    until(lambda: not fleet.alive("host1"), "it is off")
 
 
 def test_sysv_scripts_run_in_a_plain_clone(clone_fleet: MakeCloneFleet) -> None:
