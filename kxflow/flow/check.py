@@ -149,7 +149,9 @@ def _may_lack_value(found: Producer, cluster: Cluster, where: str, name: str, wa
         return
     for host in found.hosts:
         action = _action_if_known(step, HostContext(host, cluster))
-        if action is not None and any(each.check and each.value is None for each in commands_of(action)[-1:]):
+        if action is not None and any(
+            (each.check and each.value is None) or each.awaits for each in commands_of(action)[-1:]
+        ):
             what = f"input {name!r} needs the value of {found.path}, which has a check and may be skipped without one"
             yield Problem(where, what, "give it value=, the command that reads the value")
             return

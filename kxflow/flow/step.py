@@ -12,7 +12,7 @@ from frozendict import frozendict
 from kxflow.flow.actions import Options, cmd, positive_seconds, shell
 from kxflow.flow.inputs import Input, Origin
 from kxflow.flow.selectors import Selector
-from kxflow.values.action import Action, Command, map_commands, no_truth
+from kxflow.values.action import Action, Command, Pending, map_commands, no_truth, pend
 from kxflow.values.context import HostContext
 from kxflow.values.errors import InvalidError
 from kxflow.values.host import Become, Method
@@ -107,6 +107,7 @@ class Step(Generic[T_co]):
         limit: Seconds, over what the action says.
         secret: Keep no output and no value in records.
         survives: What it starts survives the loss of the connection.
+        pending: Marks on the host that it sets, or that it depends on.
         target: The one other host on which it is done, on this host's behalf.
         origin: Identity of its definition; inputs find it by that.
     """
@@ -123,6 +124,7 @@ class Step(Generic[T_co]):
     limit: float | None = None
     secret: bool = False
     survives: bool = False
+    pending: tuple[Pending, ...] = ()
     target: Selector | None = None
     origin: Origin = field(factory=Origin, eq=False, repr=False)
 
@@ -145,7 +147,8 @@ class Step(Generic[T_co]):
                 f"step {self.name!r} returned a {type(made).__name__}",
                 "return an action: cmd(…), shell(…), skip(…), fail(…), value(…), both(…) or a constant step",
             )
-        return cast("Action[T_co]", map_commands(made, self._adapt))
+        adapted = map_commands(made, self._adapt)
+        return cast("Action[T_co]", pend(adapted, self.pending) if self.pending else adapted)
 
     def _adapt(self, command: Command[Any]) -> Command[Any]:
         changes: dict[str, Any] = {}

@@ -201,7 +201,6 @@ class _Window:
                 return
             case frames.Ended():
                 op = self.ops[event.index]
-                well = event.how == "held" or (event.how == "ran" and event.exit_code in op.command.ok_codes)
-                self.failed = None if well else op.group
+                self.failed = None if frames.went_well(op.command, event) else op.group
         index = getattr(event, "index", None)
         await self._handle(event if index is None else evolve(event, index=self._index[index]))

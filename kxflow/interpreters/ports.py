@@ -115,6 +115,13 @@ class Answering(Link, Protocol):
         ...
 
 
+@runtime_checkable
+class Marked(Protocol):
+    """A link that remembers marks of what is pending on its host."""
+
+    marks: set[str]
+
+
 class Connector(Protocol):
     """Opens links."""
 
@@ -243,6 +250,7 @@ __all__ = [
     "JournalError",
     "Link",
     "LinkBrokenError",
+    "Marked",
     "Process",
     "ReachError",
     "Reply",
