@@ -33,13 +33,11 @@ class MemoryConnector:
             None a connection that is lost in the middle of it.
         refuse: From a host to the fault with which it cannot be reached; None where it can.
         pause: Awaited before each answer: lets tests hold a host.
-        marks: Of what is pending, by host.
     """
 
     answer: Answer = _succeed
     refuse: Callable[[Host], Fault | None] = field(default=lambda _: None)
     pause: Callable[[Host, Command[Any]], Any] | None = None
-    marks: dict[str, set[str]] = field(factory=dict, eq=False, repr=False)
 
     async def connect(self, host: Host, cluster: Cluster) -> Link:
         """A link to a host of the imagination.
@@ -64,7 +62,6 @@ class MemoryLink:
         self._host = host
         self._connector = connector
         self._alive = True
-        self.marks = connector.marks.setdefault(host.name, set())
 
     @property
     def alive(self) -> bool:

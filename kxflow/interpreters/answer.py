@@ -9,15 +9,23 @@ import anyio.lowlevel
 
 from kxflow.interpreters.brake import Brake
 from kxflow.interpreters.converse import Handler, Over
-from kxflow.interpreters.ports import Answering, Marked, Reply
+from kxflow.interpreters.ports import Answering, Reply
 from kxflow.shell import frames
 from kxflow.shell.program import Op
 from kxflow.values.action import Command
 from kxflow.values.output import Output
 
 
-async def ask(link: Answering, ops: Sequence[Op], brake: Brake, handle: Handler) -> Over:
-    """Op by op: begin, answer, end; halt, stop and leave out as a program on a host would."""
+async def ask(link: Answering, ops: Sequence[Op], brake: Brake, handle: Handler, marks: set[str]) -> Over:
+    """Op by op: begin, answer, end; halt, stop and leave out as a program on a host would.
+
+    Args:
+        link: Answers.
+        ops: What to ask.
+        brake: Stops it.
+        handle: Takes every event.
+        marks: Of what is pending on the host; kept up as a host does.
+    """
     await anyio.lowlevel.checkpoint()
     broken: int | None = None
     for place, op in enumerate(ops):
@@ -26,8 +34,7 @@ async def ask(link: Answering, ops: Sequence[Op], brake: Brake, handle: Handler)
         if brake.stopped and (place == 0 or ops[place - 1].group != op.group):
             return await _over("stop", handle)
         await handle(frames.Began(op.index))
-        marks = link.marks if isinstance(link, Marked) else None
-        if marks is not None and any(each.mark not in marks for each in op.command.awaits):
+        if any(each.mark not in marks for each in op.command.awaits):
             await handle(frames.Ended(op.index, "unchanged", 0, None, Output(), Output(), None, overflow=False))
             continue
         reply = await link.answer(op.command)
@@ -35,8 +42,7 @@ async def ask(link: Answering, ops: Sequence[Op], brake: Brake, handle: Handler)
             return Over(began=True, index=op.index)
         ended = as_frame(op, reply)
         well = frames.went_well(op.command, ended)
-        if marks is not None:
-            _mark(marks, op.command, ended, well=well)
+        _mark(marks, op.command, ended, well=well)
         await handle(ended)
         if well:
             continue

@@ -60,6 +60,7 @@ class Lane:
         self._link: Link | None = None
         self._verified: frozenset[Become] = frozenset()
         self._gate = anyio.Lock()
+        self._marks: set[str] = set()
 
     @property
     def open(self) -> bool:
@@ -110,7 +111,7 @@ class Lane:
             link = await self.link()
             await before_send()
             if isinstance(link, Answering):
-                return await ask(link, ops, brake, handle)
+                return await ask(link, ops, brake, handle, self._marks)
             if any(op.command.upload is not None for op in ops):
                 return await self._in_segments(ops, brake, handle)
             try:

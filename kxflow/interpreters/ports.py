@@ -115,13 +115,6 @@ class Answering(Link, Protocol):
         ...
 
 
-@runtime_checkable
-class Marked(Protocol):
-    """A link that remembers marks of what is pending on its host."""
-
-    marks: set[str]
-
-
 class Connector(Protocol):
     """Opens links."""
 
@@ -250,7 +243,6 @@ __all__ = [
     "JournalError",
     "Link",
     "LinkBrokenError",
-    "Marked",
     "Process",
     "ReachError",
     "Reply",
