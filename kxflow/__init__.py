@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 importlib.import_module("kxflow.shell")  # loaded first: later its import would replace the function of that name
 
 from kxflow.flow.actions import both, cmd, fail, on_controller, shell, skip, test, value
+from kxflow.flow.changes import on_change
 from kxflow.flow.check import check
 from kxflow.flow.ensure import ensure
 from kxflow.flow.inputs import from_all, from_here, from_one
@@ -199,6 +200,7 @@ __all__ = [
     "memory",
     "module",
     "ndjson",
+    "on_change",
     "on_controller",
     "pipeline",
     "plan",

@@ -230,6 +230,8 @@ def _gives_none(action: Action[Any] | None) -> tuple[str, str] | None:
     match None if action is None else parts_of(action)[-1]:
         case Command(check=Check(), value=None):
             return "has a check", "give it value=, the command that reads the value"
+        case Command() as command if command.awaits:
+            return "follows a change", "take the value of a step that always runs"
         case Skip(reason):
             return f"says skip({reason!r})", "return value(…) there instead"
     return None

@@ -120,7 +120,16 @@ def undo_of(action: Action[Any], before: State | None) -> Action[Any] | None:
             return _back(action, before)
         case Command(undo=str() as text):
             return evolve(
-                action, text=text, argv=None, check=None, undo=None, value=None, parse=None, stdin=None, upload=None
+                action,
+                text=text,
+                argv=None,
+                check=None,
+                undo=None,
+                value=None,
+                parse=None,
+                stdin=None,
+                upload=None,
+                pending=(),
             )
         case Both(parts):
             undone = [undo_of(each, None) for each in reversed(parts)]

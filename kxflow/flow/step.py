@@ -28,7 +28,7 @@ from frozendict import frozendict
 from kxflow.flow.actions import Options, cmd, positive_seconds, shell
 from kxflow.flow.inputs import Input, Origin
 from kxflow.flow.selectors import Selector, as_selector
-from kxflow.values.action import Action, Command, OnController, T_co, Value, map_parts, no_truth
+from kxflow.values.action import Action, Command, OnController, Pending, T_co, Value, map_parts, no_truth, pend
 from kxflow.values.arguments import check_answers, check_takes, is_number, is_whole, kind, members
 from kxflow.values.context import HostContext
 from kxflow.values.errors import InvalidError
@@ -129,6 +129,7 @@ class Step(Generic[T_co]):
         limit: Seconds, over what the action says.
         secret: Keep no output and no value in records.
         survives: What it starts survives the loss of the connection.
+        pending: Marks on the host that it sets, or that it depends on.
         target: The one other host on which it is done, on this host's behalf.
         origin: Identity of its definition; inputs find it by that.
     """
@@ -145,6 +146,7 @@ class Step(Generic[T_co]):
     limit: float | None = None
     secret: bool = False
     survives: bool = False
+    pending: tuple[Pending, ...] = ()
     target: Selector | None = None
     origin: Origin = field(factory=Origin, eq=False, repr=False)
 
@@ -165,7 +167,8 @@ class Step(Generic[T_co]):
                 f"step {self.name!r} returned {kind(made)}",
                 "return an action: cmd(…), shell(…), skip(…), fail(…), value(…), both(…) or a constant step",
             )
-        return cast("Action[T_co]", map_parts(made, self._adapt))
+        adapted = map_parts(made, self._adapt)
+        return cast("Action[T_co]", pend(adapted, self.pending) if self.pending else adapted)
 
     def _constant(self, made: Step[Any]) -> Step[Any]:
         """A step that was returned by this one's function; only what shows in its action can be said there.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import anyio.lowlevel
 
@@ -11,12 +12,24 @@ from kxflow.interpreters.converse import Handler, Over
 from kxflow.interpreters.ports import Answering, Reply
 from kxflow.shell import frames
 from kxflow.shell.program import Op
+from kxflow.values.action import Command
 from kxflow.values.output import Output
 from kxflow.values.redact import Redactor
 
 
-async def ask(link: Answering, ops: Sequence[Op], brake: Brake, handle: Handler, redactor: Redactor) -> Over:
-    """Op by op: begin, answer, end; halt, stop and leave out as a program on a host would."""
+async def ask(
+    link: Answering, ops: Sequence[Op], brake: Brake, handle: Handler, redactor: Redactor, marks: set[str]
+) -> Over:
+    """Op by op: begin, answer, end; halt, stop and leave out as a program on a host would.
+
+    Args:
+        link: Answers.
+        ops: What to ask.
+        brake: Stops it.
+        handle: Takes every event.
+        redactor: Masks secrets.
+        marks: Of what is pending on the host; kept up as a host does.
+    """
     await anyio.lowlevel.checkpoint()
     broken: int | None = None
     for place, op in enumerate(ops):
@@ -25,17 +38,31 @@ async def ask(link: Answering, ops: Sequence[Op], brake: Brake, handle: Handler,
         if brake.stopped and (place == 0 or ops[place - 1].group != op.group):
             return await _over("stop", handle)
         await handle(frames.Began(op.index))
+        if any(each.mark not in marks for each in op.command.awaits):
+            await handle(frames.Ended(op.index, "unchanged", 0, None, Output(), Output(), None, overflow=False))
+            continue
         reply = await link.answer(op.command)
         if reply is None:
             return Over(began=True, index=op.index)
         ended = as_frame(op, reply, redactor)
+        well = frames.went_well(op.command, ended)
+        _mark(marks, op.command, ended, well=well)
         await handle(ended)
-        if ended.how == "held" or (ended.how == "ran" and ended.exit_code in op.command.ok_codes):
+        if well:
             continue
         if not op.go_on:
             return await _over("halt", handle)
         broken = op.group
     return await _over("end", handle)
+
+
+def _mark(marks: set[str], command: Command[Any], ended: frames.Ended, *, well: bool) -> None:
+    """As the wire does: set by what was started, taken away by what ended well."""
+    for each in command.pending:
+        if each.role == "sets" and ended.how != "held":
+            marks.add(each.mark)
+        elif each.role == "clears" and well:
+            marks.discard(each.mark)
 
 
 async def _over(why: frames.DoneWhy, handle: Handler) -> Over:

@@ -67,6 +67,7 @@ class Foresight:
         self._bound = anyio.Semaphore(concurrency)
         self._values: Values = {}
         self._predicted: dict[str, dict[Key, State]] = {}
+        self._marked: dict[str, set[str]] = {}
         self._unreachable: dict[str, str] = {}
         self._entries: list[Planned] = []
 
@@ -134,8 +135,10 @@ class Foresight:
 
     async def _ask(self, items: Sequence[_Item], host: Host) -> None:
         """What hosts can be asked of these, in one program."""
+        marks = self._marked.setdefault(host.name, set())
         asked = [(item, each) for item in items for each in item.commands if can_be_asked(each)]
         if not asked:
+            marks |= {mark for item in items for each in item.commands for mark in _sets(each)}
             return
         target = items[0].slot.step.target
         lane = self._lanes[target(self._layout.cluster)[0].name if target is not None else host.name]
@@ -153,12 +156,21 @@ class Foresight:
         except ReachError as error:
             self._unreachable[lane.host.name] = f"unreachable: {error.fault.code}"
             return
-        for i, (item, command) in enumerate(asked):
-            item.seen.append(self._seen(command, found.get(i), lane.host.name))
+        answers = iter(range(len(asked)))
+        for item in items:
+            for command in item.commands:
+                seen = None
+                if can_be_asked(command):
+                    seen = self._seen(command, found.get(next(answers)), lane.host.name)
+                    item.seen.append(seen)
+                if seen is None or seen.effect is not Effect.none:
+                    marks |= _sets(command)
 
     def _seen(self, command: Command[Any], ended: frames.Ended | None, host: str) -> Seen:
         if ended is None:
             return Seen(Effect.unknown, "the connection was lost")
+        if ended.how == "unchanged":
+            return self._unchanged(command, host)
         performed = verdicts.of_ended(command, ended, verdicts.NO_SPAN, host)
         if command.probe is not None:
             return self._state(command, ended, host)
@@ -167,8 +179,17 @@ class Foresight:
                 return Seen(Effect.unknown, f"{performed.reason}: {performed.error.what if performed.error else ''}")
             return Seen(Effect.none, "check" if ended.how == "held" else "read only", value=performed.payload)
         if ended.how in ("ran", "value_failed"):
-            return Seen(Effect.change, "its check says that it is not done", value=command.example)
+            why = "its check says that it is not done" if command.asks_first else "an earlier run changed something"
+            return Seen(Effect.change, why, value=command.example)
         return Seen(Effect.unknown, performed.error.what if performed.error else ended.how)
+
+    def _unchanged(self, command: Command[Any], host: str) -> Seen:
+        """What it waits for was not changed by an earlier run; by this one?"""
+        if not self._marked.get(host, set()).issuperset(each.mark for each in command.awaits):
+            return Seen(Effect.none, "unchanged")
+        if command.asks_first:
+            return Seen(Effect.unknown, "it depends on what earlier steps change")
+        return Seen(Effect.change, "an earlier step changes something", value=command.example)
 
     def _state(self, command: Command[Any], ended: frames.Ended, host: str) -> Seen:
         """What a resource would do: from the state that an earlier step of this plan leaves, else from the present."""
@@ -248,11 +269,16 @@ NO_STATE = "it keeps no state"
 
 def can_be_asked(command: Command[Any]) -> bool:
     """A host can say what it would do without doing it."""
-    return command.asks_first or (command.readonly and command.gives_value)
+    return command.asks_first or bool(command.awaits) or (command.readonly and command.gives_value)
+
+
+def _sets(command: Command[Any]) -> set[str]:
+    return {each.mark for each in command.pending if each.role == "sets"}
 
 
 def question(command: Command[Any]) -> Command[Any]:
     """The command without what it does: its probe or its check, and its value where that holds."""
+    command = evolve(command, pending=tuple(evolve(each, role="awaits") for each in command.awaits))
     if command.probe is not None:
         return evolve(command, probe=evolve(command.probe, dry=True), upload=None, stdin=None, chosen=None, into=None)
     if command.readonly:

@@ -70,6 +70,7 @@ class Lane:
         self._verified: frozenset[Become] = frozenset()
         self._gate = anyio.Lock()
         wires.redactor.learn(silence.of_connect(wires.cluster.connect_of(host)))
+        self._marks: set[str] = set()
 
     @property
     def open(self) -> bool:
@@ -121,7 +122,7 @@ class Lane:
             link = await self.link()
             await before_send()
             if isinstance(link, Answering):
-                return await ask(link, ops, brake, handle, self.wires.redactor)
+                return await ask(link, ops, brake, handle, self.wires.redactor, self._marks)
             if any(op.command.in_two for op in ops):
                 return await self._in_segments(ops, brake, handle)
             return await self._converse(ops, brake, handle)
@@ -240,8 +241,7 @@ class _Window:
                 if self.acts and self._before is not None:
                     event = _with_what_was_found(event, self._before)
                 op = self.ops[event.index]
-                well = event.how == "held" or (event.how == "ran" and event.exit_code in op.command.ok_codes)
-                self.failed = None if well else op.group
+                self.failed = None if frames.went_well(op.command, event) else op.group
         index = getattr(event, "index", None)
         await self._handle(event if index is None else evolve(event, index=self._index[index]))
 

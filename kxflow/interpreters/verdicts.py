@@ -129,21 +129,31 @@ def _judge(command: Command[Any], ended: frames.Ended, where: str) -> tuple[Stat
         if ended.signal is not None:
             return _failed("signal", f"{what} was ended by signal {ended.signal}", where)
         return _failed("exit", f"{what} ended with exit status {ended.exit_code}", where)
-    if ended.how == "check_failed":
-        told = f"its check ended with exit status {ended.exit_code}, neither done nor undone"
-        return _failed("check", told, where, "mend it, or name the statuses that mean undone: test(…, undone=(…))")
-    if ended.how == "value_failed":
-        return _failed("value", f"its value= command ended with exit status {ended.exit_code}", where)
-    if ended.how in _HOWS:
-        return _failed(_HOWS[ended.how], _not_as_wanted(command, ended), where, _REMEDIES.get(ended.how, ""))
+    if ended.how == "unchanged":
+        return Status.Skipped, "unchanged", None, ABSENT
     if ended.how not in ("ran", "held"):
-        return _failed(ended.how, _escalation(command, ended), where, _REMEDIES.get(ended.how, ""))
+        return _not_run(command, ended, where)
     value = _value(command, ended, where)
     if isinstance(value, Fault):
         return Status.Failed, value.code, value, ABSENT
     if ended.how == "held":
         return Status.Skipped, "check", None, value
     return Status.Succeeded, "", None, value
+
+
+def _not_run(command: Command[Any], ended: frames.Ended, where: str) -> tuple[Status, str, Fault | None, Any]:
+    """It could not begin, or what was asked before or after it did not go well."""
+    if ended.how == "check_failed":
+        told = f"its check ended with exit status {ended.exit_code}, neither done nor undone"
+        return _failed("check", told, where, "mend it, or name the statuses that mean undone: test(…, undone=(…))")
+    if ended.how == "value_failed":
+        return _failed("value", f"its value= command ended with exit status {ended.exit_code}", where)
+    if ended.how == "mark":
+        words = str(ended.stderr).strip().splitlines() or ["no words"]
+        return _failed("mark", f"what is pending cannot be noted: {_short(words[-1])}", where)
+    if ended.how in _HOWS:
+        return _failed(_HOWS[ended.how], _not_as_wanted(command, ended), where, _REMEDIES.get(ended.how, ""))
+    return _failed(ended.how, _escalation(command, ended), where, _REMEDIES.get(ended.how, ""))
 
 
 def _not_as_wanted(command: Command[Any], ended: frames.Ended) -> str:

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from attrs import evolve, frozen
 
-from kxflow.shell.library import LIBRARY
+from kxflow.shell.library import LIBRARY, MARKS
 from kxflow.shell.preamble import PREAMBLE
 from kxflow.shell.program import Op, Program
 from kxflow.shell.quote import escaped, quote
-from kxflow.values.action import DEFAULT_TIMEOUT, Command, Probe
+from kxflow.values.action import DEFAULT_TIMEOUT, Command, Pending, Probe
 from kxflow.values.host import Become
 
 STOP: Final = b"stop\n"
@@ -82,29 +82,38 @@ def compile(  # noqa: A001 -- the field's word; the builtin is not used here
     """
     decided = tuple(op if op.command.become else _as(op, connect_become) for op in ops)
     own = [op for op in decided if op.command.become is None]
-    line, data = bootstrap(_whole(_steps(decided, nonce, verified), nonce, (0, 0, 0), library=_probes(own)))
+    line, data = bootstrap(_whole(_steps(decided, nonce, verified), nonce, (0, 0, 0), words=_words(own)))
     return Program(decided, ("sh", "-c", line), data, nonce)
 
 
 def _as(op: Op, become: Become | None) -> Op:
-    return op if become is None else evolve(op, command=evolve(op.command, become=become))
+    """Whoever the connection acts as is now known by name, for marks of what is pending too."""
+    if become is None:
+        return op
+    pending = tuple(_by_name(each, become.user) for each in op.command.pending)
+    return evolve(op, command=evolve(op.command, become=become, pending=pending))
+
+
+def _by_name(pending: Pending, name: str) -> Pending:
+    return evolve(pending, users=tuple(user or name for user in pending.users))
 
 
 def _whole(
-    steps: Iterable[bytes], nonce: str, codes: tuple[int, int, int], left: int | None = None, *, library: bool
+    steps: Iterable[bytes], nonce: str, codes: tuple[int, int, int], left: int | None = None, *, words: bytes
 ) -> bytes:
-    """A program; `left`: the group of which more may follow behind it; `library`: with the words of resources."""
+    """A program; `left`: the group of which more may follow behind it; `words`: of resources and marks."""
     own = b"kx_n=%s kx_c0=%d kx_c1=%d kx_c2=%d kx_cq=%s\n" % (
         nonce.encode(),
         *codes,
         b"" if left is None else b"%d" % left,
     )
-    words = LIBRARY + b"\n" if library else b""
     return _OPENING + own + PREAMBLE + b"\n" + words + b"\n".join(steps) + b"\nkx_done\n"
 
 
-def _probes(ops: Iterable[Op]) -> bool:
-    return any(op.command.probe is not None for op in ops)
+def _words(ops: Sequence[Op]) -> bytes:
+    """Words that these ops need."""
+    library = LIBRARY + b"\n" if any(op.command.probe is not None for op in ops) else b""
+    return library + (MARKS + b"\n" if any(op.command.pending for op in ops) else b"")
 
 
 @frozen
@@ -139,7 +148,7 @@ def _steps(ops: Sequence[Op], nonce: str, verified: frozenset[Become]) -> Iterab
             yield from text
         else:
             codes = (NESTED_END, NESTED_HALT, NESTED_STOP)
-            nested = _whole(text, nonce, codes, run.ops[-1].group, library=_probes(run.ops))
+            nested = _whole(text, nonce, codes, run.ops[-1].group, words=_words(run.ops))
             yield _become(run, nested, run.become in verified)
 
 
@@ -201,7 +210,7 @@ def _op(op: Op, *, later: bool) -> bytes:
     tick = min(60, max(1, timeout // 10))
     part = b" %d" % op.group if later else b""
     begin = b"kx_a %d %d %d %d%s" % (op.index, timeout, tick, timeout + 2, part)
-    body = _in_folder(op, _asked(op))
+    body = _awaited(op, _in_folder(op, _asked(op)))
     alone = _uses(command) == 1
     environment = b"" if alone or not command.env else b"kx_v(){ %s; }\n" % _exports(command)
     forget = b"" if alone or not command.env else b"unset -f kx_v\n"
@@ -214,6 +223,26 @@ def _uses(command: Command[Any]) -> int:
 
 def _fail(op: Op) -> bytes:
     return b"kx_f %d %s" % (op.group, b"1" if op.go_on else b"''")
+
+
+def _awaited(op: Op, inner: bytes) -> bytes:
+    """Only where it is marked that something was changed."""
+    awaits = op.command.awaits
+    if not awaits:
+        return inner
+    asked = b"&&".join(b"kx_marked %s" % _mark(each) for each in awaits)
+    return b"%s\ncase $? in\n0) %s;;\n1) kx_w e %d unchanged 0;;\n*) kx_w e %d mark 1;%s;;\nesac" % (
+        asked,
+        inner,
+        op.index,
+        op.index,
+        _fail(op),
+    )
+
+
+def _mark(pending: Pending) -> bytes:
+    users = b"".join(b" " + quote(user or "") for user in pending.users)
+    return b"%s %s%s" % (quote(pending.mark), b"1" if pending.shared else b"''", users)
 
 
 def _in_folder(op: Op, inner: bytes) -> bytes:
@@ -296,23 +325,26 @@ def _run(op: Op) -> bytes:
     if command.stdin is not None:
         data = command.stdin if isinstance(command.stdin, bytes) else command.stdin.raw
         body = b"kx_b %s|%s" % (escaped(data), body) if data else body
-    return b"%s\nkx_e $?\ncase $kx_r in\n%s) %s;;\n*) kx_w e %d ran $kx_r;%s;;\nesac" % (
+    act = b"%s\nkx_e $?\ncase $kx_r in\n%s) %s;;\n*) kx_w e %d ran $kx_r;%s;;\nesac" % (
         body,
         well,
         _verified(op),
         op.index,
         _fail(op),
     )
+    sets = b"&&".join(b"kx_mark %s" % _mark(each) for each in command.pending if each.role == "sets")
+    return b"if %s;then\n%s\nelse kx_w e %d mark 1;%s;fi" % (sets, act, op.index, _fail(op)) if sets else act
 
 
 def _value(op: Op, how: bytes, code: bytes) -> bytes:
     """The end of an op that went well: its value, where it has one."""
+    clear = b"".join(b"kx_unmark %s;" % _mark(each) for each in op.command.pending if each.role == "clears")
     if op.command.value is None:
-        return b"kx_w e %d %s %s" % (op.index, how, code)
+        return clear + b"kx_w e %d %s %s" % (op.index, how, code)
     ask = _subshell(op.command, _eval(op.command.value))
     return (
-        b"kx_k=%s;kx_w p %d v\n%s\nkx_e $?\ncase $kx_r in\n0) kx_w e %d %s $kx_k;;\n"
-        b"*) kx_w e %d value_failed $kx_r;%s;;\nesac" % (code, op.index, ask, op.index, how, op.index, _fail(op))
+        b"kx_k=%s;kx_w p %d v\n%s\nkx_e $?\ncase $kx_r in\n0) %skx_w e %d %s $kx_k;;\n"
+        b"*) kx_w e %d value_failed $kx_r;%s;;\nesac" % (code, op.index, ask, clear, op.index, how, op.index, _fail(op))
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from attrs import field, frozen, mutable
 
@@ -61,7 +61,8 @@ class Ended:
     """An op's end was received on both streams.
 
     Attributes:
-        how: `ran`, `held` (its check said done, or its probe that the state is as wanted), `differs` (it is not, and
+        how: `ran`, `held` (its check said done, or its probe that the state is as wanted), `unchanged` (the
+            mark is not there that it awaits), `mark` (a mark could not be set or seen), `differs` (it is not, and
             nothing was to be done), `check_failed`, `probe_failed`, `verify_failed` (the wanted state did not come
             about), `value_failed`, `cwd`, or `become_…`: `password` (asked for, none given), `denied`, `missing`,
             `tty`, `timeout`. After a `become_…` no `Began` came.
@@ -88,6 +89,11 @@ class Ended:
     after: bytes | None = None
     detail: bytes | None = None
     unmasked: Output | None = field(default=None, repr=False)
+
+
+def went_well(command: Command[Any], ended: Ended) -> bool:
+    """It is as wanted: done, done already, or not needed."""
+    return ended.how in ("held", "unchanged") or (ended.how == "ran" and ended.exit_code in command.ok_codes)
 
 
 @frozen
@@ -413,7 +419,7 @@ class Reader:
         if how == "become":
             how = why_not_become(out.code, str(stderr), command.become)
         value, overflow = _value(command, out)
-        quiet = how in ("held", "differs")
+        quiet = how in ("held", "differs", "unchanged")
         seen = command.probe is not None
         return Ended(
             index,
@@ -424,7 +430,7 @@ class Reader:
             Output() if quiet else stderr,
             value,
             overflow,
-            before=_printed(out, "c") if seen and how != "held" else None,
+            before=_printed(out, "c") if seen and how not in ("held", "unchanged", "mark") else None,
             after=out.whole("a") if seen else None,
             detail=out.whole("d") if seen else None,
             unmasked=None if quiet else out.unmasked(phase),

@@ -159,3 +159,55 @@ kx_put() {
 
 
 LIBRARY: Final = dense(_TEXT)
+
+_MARKS: Final = r"""
+# Where my marks are (kx_mh); where others deal with them too, at the one place that they know.
+kx_marks() {
+  kx_mh=${HOME:+$HOME/.local/state}
+  [ "$1" ] || kx_mh=${XDG_STATE_HOME:-$kx_mh}
+  kx_mh=${kx_mh:+$kx_mh/kxflow/pending}
+}
+# A user's marks, as root sees them (kx_mh): fails where that user is nobody else, or root.
+kx_theirs() {
+  kx_mu=${1:-${SUDO_USER:-${DOAS_USER:-$LOGNAME}}}
+  case $kx_mu in
+    root | "$(id -un)") return 1 ;;
+    '' | *[!A-Za-z0-9._-]*) printf 'it cannot be told who set marks\n' >&2; return 2 ;;
+  esac
+  [ "$(id -u)" = 0 ] || { printf 'marks of %s cannot be seen: only root can\n' "$kx_mu" >&2; return 2; }
+  eval "kx_mh=~$kx_mu/.local/state/kxflow/pending"
+}
+# Is it marked (mark, shared, other users)? 0 yes, 1 no, 2 cannot be told.
+kx_marked() {
+  [ -e "/var/lib/kxflow/pending/$1" ] && return 0
+  kx_marks "$2"
+  [ "$kx_mh" ] && [ -e "$kx_mh/$1" ] && return 0
+  kx_mm=$1
+  shift 2
+  for kx_mu in "$@"; do
+    kx_theirs "$kx_mu"
+    case $? in
+      0) [ -e "$kx_mh/$kx_mm" ] && return 0 ;;
+      2) return 2 ;;
+    esac
+  done
+  return 1
+}
+kx_mark() {
+  if [ "$(id -u)" = 0 ]; then kx_mh=/var/lib/kxflow/pending; else kx_marks "$2"; fi
+  [ "$kx_mh" ] || { printf 'no HOME to keep a mark in\n' >&2; return 1; }
+  [ -d "$kx_mh" ] || (umask 022; mkdir -p -- "$kx_mh") || return 1
+  printf '' >"$kx_mh/$1"
+}
+kx_unmark() {
+  kx_mm=$1
+  kx_marks "$2"
+  shift 2
+  kx_mk=${kx_mh:-/var/lib/kxflow/pending}
+  for kx_mu in "$@"; do kx_theirs "$kx_mu" && rm -f -- "$kx_mh/$kx_mm"; done 2>/dev/null
+  rm -f -- "/var/lib/kxflow/pending/$kx_mm" "$kx_mk/$kx_mm" 2>/dev/null
+}
+"""
+
+MARKS: Final = dense(_MARKS)
+"""Words for marks of what is pending, sent where a program has some."""

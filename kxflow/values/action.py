@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, Protocol, TypeAlias, TypeVar
 
 from attrs import evolve, field, frozen
 from frozendict import frozendict
@@ -184,6 +184,24 @@ class Probe:
         clean_text(self.wanted, "a wanted state")
 
 
+@frozen
+class Pending:
+    """A mark on a host: something was changed, and what is to follow that has not ended well yet.
+
+    Attributes:
+        mark: Its name, the same in every run.
+        role: The command `sets` it before it starts; `awaits` it: without the mark it is not started; or `clears` it:
+            it awaits the mark, and takes it away when it ended well.
+        users: Other users who may have set it; None is whoever the connection acts as.
+        shared: Not all who deal with it act as one user.
+    """
+
+    mark: str
+    role: Literal["sets", "awaits", "clears"]
+    users: tuple[str | None, ...] = ()
+    shared: bool = False
+
+
 class Action(Generic[T_co]):
     """What a step does on a host, as data; T is the type of the value that it gives.
 
@@ -241,6 +259,7 @@ class Command(Action[T_co]):
         readonly: It changes nothing: a plan may run it, there is nothing to undo.
         one_shot: It does its work anew each time, and is meant to.
         example: What a plan takes for its value while that is not known.
+        pending: Marks on the host that it sets, or that it depends on.
     """
 
     argv: Argv | None = None
@@ -266,6 +285,7 @@ class Command(Action[T_co]):
     readonly: bool = False
     one_shot: bool = False
     example: Any = field(default=ABSENT, eq=False, repr=False)
+    pending: tuple[Pending, ...] = ()
 
     @property
     def gives_value(self) -> bool:
@@ -276,6 +296,11 @@ class Command(Action[T_co]):
     def asks_first(self) -> bool:
         """It may find that there is nothing to do."""
         return self.check is not None or self.probe is not None
+
+    @property
+    def awaits(self) -> tuple[Pending, ...]:
+        """Marks without which it is not started."""
+        return tuple(each for each in self.pending if each.role != "sets")
 
     @property
     def tells(self) -> bool:
@@ -391,6 +416,7 @@ def _describe(action: Action[Any]) -> tuple[object, ...]:
                 tuple(sorted(action.ok_codes)),
                 action.parse and function_name(action.parse),
                 action.sensitive,
+                *(action.pending and (tuple((each.mark, each.role) for each in action.pending),)),
             )
         case OnController():
             return ("on_controller", function_name(action.function), action.sensitive)
@@ -428,14 +454,40 @@ def parts_of(action: Action[Any]) -> tuple[Action[Any], ...]:
     return (action,)
 
 
+def commands_of(action: Action[Any]) -> tuple[Command[Any], ...]:
+    """Every command in an action, in order."""
+    return tuple(each for each in parts_of(action) if isinstance(each, Command))
+
+
 def is_sensitive(action: Action[Any]) -> bool:
     """Something in it is to be kept out of records."""
     return any(isinstance(each, Command | OnController | Value) and each.sensitive for each in parts_of(action))
 
 
+def pend(action: Action[Any], pending: tuple[Pending, ...]) -> Action[Any]:
+    """The action with marks: its last command clears, what only reads sets none.
+
+    Raises:
+        InvalidError: The host does not do it, so that it cannot depend on a mark there.
+    """
+    match action:
+        case Command():
+            own = pending if not action.readonly else tuple(each for each in pending if each.role != "sets")
+            return evolve(action, pending=(*action.pending, *own))
+        case Both(parts):
+            first = tuple(evolve(each, role="awaits") if each.role == "clears" else each for each in pending)
+            return Both((*(pend(each, first) for each in parts[:-1]), pend(parts[-1], pending)))
+        case Skip() | Fail() | Value():
+            return action
+        case _:
+            raise InvalidError(
+                f"a {type(action).__name__} in on_change", "give commands and resources, which the host itself does"
+            )
+
+
 def repeats(action: Action[Any]) -> bool:
     """It may succeed again on a host where nothing changed, and says so: it only reads, or is one-shot."""
-    return any(isinstance(each, Command) and (each.readonly or each.one_shot) for each in parts_of(action))
+    return any(each.readonly or each.one_shot for each in commands_of(action))
 
 
 def ok_code_set(value: Iterable[int]) -> frozenset[int]:
