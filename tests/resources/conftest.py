@@ -33,6 +33,11 @@ class Box:
     root: Path
     prefix: tuple[str, ...]
 
+    @property
+    def way(self) -> tuple[str, ...]:
+        """The same, by another name."""
+        return self.prefix
+
     def sh(self, text: str, *words: str | bytes, ok: bool = True, stdin: str = "") -> str:
         """What shell text prints there; undecodable bytes as surrogate escapes."""
         argv = [*self.prefix, "sh", "-c", text, "sh", *words]
