@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 
 from kxflow.flow.actions import Options, shell
 from kxflow.flow.step import Step, check_name
-from kxflow.values.action import Action, Both, Command, Probe
+from kxflow.values.action import DETAIL, Action, Both, Command, Probe
 from kxflow.values.errors import InvalidError
 from kxflow.values.secret import Secret
 from kxflow.values.state import CONTENT, GONE, Ensured, State, state, to_text
@@ -48,10 +48,12 @@ class Content:
     Attributes:
         detail: Shell text that prints the present content; for diffs, and for undo.
         wanted: The wanted content, where it is text.
+        keep: Bytes of the present content that are kept; of more, none.
     """
 
     detail: str
     wanted: str | None = None
+    keep: int = DETAIL
 
 
 def ensuring(
@@ -74,6 +76,7 @@ def ensuring(
         wanted=to_text(target),
         detail=None if content is None else content.detail,
         content=None if content is None else content.wanted,
+        keep=DETAIL if content is None else content.keep,
         key=resource.key,
         resource=resource,
     )

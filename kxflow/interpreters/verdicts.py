@@ -15,7 +15,7 @@ from kxflow.values.action import Command, Probe
 from kxflow.values.fault import Fault
 from kxflow.values.output import Output
 from kxflow.values.result import ABSENT, Change, Performed, Status
-from kxflow.values.state import Ensured, change, found, predicted, read, to_record
+from kxflow.values.state import Ensured, State, change, found, predicted, read, to_record
 
 NO_OUTPUT: Final = Output()
 _REMEDIES: Final = {
@@ -94,8 +94,9 @@ def seen(probe: Probe, ended: frames.Ended) -> Ensured:
     """The states before and after, with their content where it is known."""
     after = predicted(read(probe.wanted), probe.content)
     if ended.how == "held":
-        return Ensured(after, after)
-    before = None if ended.before is None else found(ended.before, ended.detail)
+        before: State | None = after
+    else:
+        before = None if ended.before is None else found(ended.before, ended.detail)
     tell = getattr(probe.resource, "told", None)
     return Ensured(before, after) if tell is None else tell(before, after)
 

@@ -17,7 +17,7 @@ from kxflow.values.state import Ensured, State
 Kind: TypeAlias = Literal["absent", "file", "link", "directory"]
 
 # What is directly below / and no system can do without, and what is such below that.
-_KEPT: Final = frozenset(
+KEPT: Final = frozenset(
     f"/{each}"
     for each in (
         "bin", "boot", "dev", "etc", "etc/ssh", "home", "lib", "lib32", "lib64", "libx32", "media", "mnt", "opt",
@@ -118,6 +118,6 @@ def absent(path: PathLike, *, tree: bool = True, name: str | None = None) -> Ste
         InvalidError: A path that cannot be, or that no system can do without.
     """
     where = remote_path(path)
-    if tree and where in _KEPT:
+    if tree and where in KEPT:
         raise InvalidError(f"absent {where}: a system stands on it", "name what is below it")
     return nothing(where, "absent", name=name, tree=tree)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 from attrs import field, frozen
@@ -11,7 +11,17 @@ from kxflow.flow.ensure import ensure, ensuring
 from kxflow.flow.step import Step
 from kxflow.resources.absence import nothing
 from kxflow.resources.files import Presence, check_presence
-from kxflow.resources.paths import Account, PathLike, ask_rights, mode_text, own_words, remote_path, rights, sh
+from kxflow.resources.paths import (
+    Account,
+    PathLike,
+    ask_rights,
+    mode_text,
+    own_words,
+    remote_path,
+    rights,
+    sh,
+    word_chunks,
+)
 from kxflow.resources.present import command
 from kxflow.values.action import Command
 from kxflow.values.errors import InvalidError
@@ -22,9 +32,6 @@ BELOW: Final = "below"
 LISTED: Final = 256 * 1024
 TOO_MUCH: Final = "more than can be told"
 UNKNOWN: Final = "its owner or group is not known here"
-
-_WORDS: Final = 64 * 1024
-"""Bytes of names that one command of an undo takes."""
 
 
 @frozen(kw_only=True)
@@ -194,24 +201,11 @@ def _restore(listing: str) -> Iterator[str]:
         if mode != "-":
             modes.setdefault(mode, []).append(path)
     for who, paths in owners.items():
-        for some in _chunks(paths):
+        for some in word_chunks(paths):
             yield f"chown -h -- {who} {some} || exit 1\n"
     for mode, paths in modes.items():
-        for some in _chunks(paths):
+        for some in word_chunks(paths):
             yield f"chmod -- 00{mode} {some} || exit 1\n"
-
-
-def _chunks(paths: Iterable[str]) -> Iterator[str]:
-    """Quoted, as many at a time as a command may have."""
-    some, size = [], 0
-    for path in paths:
-        some.append(sh(path))
-        size += len(some[-1])
-        if size > _WORDS:
-            yield " ".join(some)
-            some, size = [], 0
-    if some:
-        yield " ".join(some)
 
 
 def directory(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, TypeAlias
 
 from kxflow.shell.quote import quote
@@ -94,6 +94,20 @@ def rights(mode: int | str | None, owner: Account | None, group: Account | None)
         if value is not None:
             found[number if value.isdecimal() else name] = value
     return found
+
+
+def word_chunks(words: Iterable[str], most: int = 64 * 1024) -> Iterator[str]:
+    """Words quoted and joined, as many at a time as a command may have: about 64 KiB."""
+    some: list[str] = []
+    size = 0
+    for word in words:
+        some.append(sh(word))
+        size += len(some[-1])
+        if size > most:
+            yield " ".join(some)
+            some, size = [], 0
+    if some:
+        yield " ".join(some)
 
 
 def ask_rights(wanted: Mapping[str, str]) -> str:

@@ -63,10 +63,13 @@ printf '%s\\n' "${{kx_y:-something}}" | kx_say_all {PENDING}"""
     def apply(self, wanted: State) -> Command[Any]:
         """A new file in the place of the old one."""
         path, failed = sh(self.path), sh(f"cannot write {self.path}")
+        endless = sh(f"{self.path}: what it would be replaced by would be replaced again, without an end")
         return command(f"""\
 {opening(self.path, f"kx_no {sh(f'there is no file {self.path}')}")}
 kx_y=$({self._sed} <{path} >"$kx_up" && sed -n '$=' <"$kx_up") || kx_no {failed}
 [ "${{kx_y:-0}}" -eq "$kx_last" ] || kx_no {failed}
+kx_y=$({self._sed} <"$kx_up" | kx_sha256) && kx_z=$(kx_sha256 <"$kx_up") || kx_no {failed}
+[ "$kx_y" = "$kx_z" ] || kx_no {endless}
 {closing(self.path)}""")
 
     def back(self, before: State) -> Command[Ensured] | None:
@@ -78,7 +81,7 @@ def replace(path: PathLike, match: Pattern, text: str, *, name: str | None = Non
     r"""Text in a file's lines: wherever an expression matches, this stands instead.
 
     It is as wanted when replacing changes nothing any more. So an expression that also matches what it is replaced by,
-    and makes something else of it, fails: `replace(path, "a", "aa")`.
+    and makes something else of it, is refused on the host: `replace(path, "a", "aa")`.
 
     >>> replace("/etc/app.conf", r"^(port\s*=\s*)\d+$", r"\g<1>8080")
     Step('replace /etc/app.conf ^(port\\s*=\\s*)\\d+$')

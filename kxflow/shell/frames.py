@@ -20,16 +20,14 @@ KilledWhy: TypeAlias = Literal["kill", "timeout", "lease"]
 StreamName: TypeAlias = Literal["stdout", "stderr"]
 
 PREAMBLE_LIMIT: Final = 4096
-# What is kept whole of a state that a probe prints, and of the content that a diff and an undo may need.
+# What is kept whole of a state that a probe prints.
 STATE_LIMIT: Final = 1 << 20
-DETAIL_LIMIT: Final = 256 * 1024
 # Live output that waits for its op's beginning on the other stream; it is a view, the records lose nothing.
 _WAITING_LIMIT: Final = 1 << 20
 _DONE: Final[dict[str, DoneWhy]] = {"end": "end", "halt": "halt", "stop": "stop"}
 _KILLED: Final[dict[str, KilledWhy]] = {"kill": "kill", "timeout": "timeout", "lease": "lease"}
 
 
-_KEPT: Final = {"c": STATE_LIMIT, "d": DETAIL_LIMIT, "a": STATE_LIMIT}
 _PHASES: Final = {"check_failed": "c", "probe_failed": "c"}
 
 
@@ -277,8 +275,8 @@ class Reader:
         command = self._command(index)
         if stream is self._err:
             return 0
-        if command.probe is not None and phase in _KEPT:
-            return _KEPT[phase]
+        if command.probe is not None and phase in ("c", "d", "a"):
+            return command.probe.keep if phase == "d" else STATE_LIMIT
         if not command.gives_value:
             return 0
         return command.capture if phase == _source(command) else 0

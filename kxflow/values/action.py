@@ -25,6 +25,7 @@ else:
     T_co = TypeVar("T_co", covariant=True)
 
 CAPTURE: Final = 8 * 1024 * 1024
+DETAIL: Final = 256 * 1024
 DEFAULT_TIMEOUT: Final = 3600.0
 STDIN_LIMIT: Final = 16 * 1024 * 1024
 _UNDONE: Final[frozenset[int]] = frozenset({1})
@@ -168,6 +169,7 @@ class Probe:
         resource: Knows how to bring the thing to any other state; what undo goes by.
         verify: Ask again afterwards; a state that did not come about is a failure.
         dry: Only ask, do nothing.
+        keep: Bytes of `detail` that are kept; of more, none.
     """
 
     text: str
@@ -178,6 +180,7 @@ class Probe:
     resource: Any = field(default=None, repr=False)
     verify: bool = True
     dry: bool = False
+    keep: int = DETAIL
 
     def __attrs_post_init__(self) -> None:
         clean_text(self.text, "a probe")
