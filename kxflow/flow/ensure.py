@@ -19,6 +19,8 @@ class Resource(Protocol):
     """A thing on a host. Make it a frozen class: what it is in its fields, what it is to be like in a `State`.
 
     Its shell text is run by the host's `sh`, with the words of `kxflow.shell.library` at hand.
+    It may have two more methods: `back(before) -> Command | None`, how to undo where ensuring `before` does not do,
+    None where nothing does; `told(before, after) -> Ensured`, what to tell where that is not the state that was wanted.
     """
 
     @property
@@ -119,7 +121,7 @@ def undo_of(action: Action[Any], before: State | None) -> Action[Any] | None:
         resource = action.probe.resource
         back = getattr(resource, "back", None)
         made = back(before) if back is not None else ensuring(resource, before or None)
-        return None if made is None else evolve(made, become=action.become, env={**made.env, **action.env})
+        return None if made is None else evolve(made, become=action.become, env={**action.env, **made.env})
     if action.undo is not None:
         return evolve(action, text=action.undo, argv=None, check=None, probe=None, undo=None, value=None, parse=None)
     return None

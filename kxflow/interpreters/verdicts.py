@@ -15,7 +15,7 @@ from kxflow.values.action import Command, Probe
 from kxflow.values.fault import Fault
 from kxflow.values.output import Output
 from kxflow.values.result import ABSENT, Change, Performed, Status
-from kxflow.values.state import Ensured, change, predicted, read
+from kxflow.values.state import Ensured, change, found, predicted, read
 
 NO_OUTPUT: Final = Output()
 _REMEDIES: Final = {
@@ -89,11 +89,9 @@ def seen(probe: Probe, ended: frames.Ended) -> Ensured:
     after = predicted(read(probe.wanted), probe.content)
     if ended.how == "held":
         return Ensured(after, after)
-    if ended.before is None:
-        return Ensured(None, after)
-    content = None if ended.detail is None else ended.detail.decode("utf-8", "surrogateescape")
-    before = read(ended.before.decode("utf-8", "surrogateescape"))
-    return Ensured(predicted(before, content) if before else before, after)
+    before = None if ended.before is None else found(ended.before, ended.detail)
+    tell = getattr(probe.resource, "told", None)
+    return Ensured(before, after) if tell is None else tell(before, after)
 
 
 def _change(payload: Any) -> Change | None:
