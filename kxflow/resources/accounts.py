@@ -59,25 +59,34 @@ unset IFS; set +f
 """
 
 
-def in_order(name: str, wanted: Iterable[str], have: str, *, others: bool = True) -> str:
-    """Shell text that says a list of names: those that are wanted in their order, then the others.
-
-    So two lists of the same names are the same text, whatever the order in which a tool gives them.
+def say_all(name: str, wanted: Iterable[str], have: str) -> str:
+    """Shell text that says a list of names as it is wanted, where it has the same names in any order; else as it is.
 
     Args:
         name: Of the attribute.
         wanted: Names that are to be there.
-        have: Shell word that gives those that are, blanks between them.
-        others: Say those as well that are there and not wanted, but for `$kx_p`.
+        have: Shell word that gives those that are, blanks between them; `$kx_p` counts only where it is wanted.
     """
-    words = " ".join(sh(each) for each in wanted)
-    lines = [f'kx_h=" {have} "', "kx_l="]
-    if words:
-        lines.append(f'for kx_g in {words}; do case $kx_h in *" $kx_g "*) kx_l=$kx_l,$kx_g ;; esac; done')
-    if others:
-        known = '"$kx_l,$kx_p,"'
-        lines.append(f'for kx_g in $kx_h; do case {known} in *",$kx_g,"*) ;; *) kx_l=$kx_l,$kx_g ;; esac; done')
-    return "\n".join((*lines, f'kx_say {name} "${{kx_l#,}}"', ""))
+    told = tuple(wanted)
+    text = ",".join(told)
+    return f"""\
+kx_h=" {have} " kx_k=yes kx_l=
+for kx_g in {" ".join(map(sh, told))}; do case $kx_h in *" $kx_g "*) ;; *) kx_k= ;; esac; done
+for kx_g in $kx_h; do
+case {sh(f",{text},")} in *",$kx_g,"*) ;; *) [ "$kx_g" != "$kx_p" ] || continue; kx_k= ;; esac
+kx_l=$kx_l,$kx_g
+done
+if [ "$kx_k" ]; then kx_say {name} {sh(text)}; else kx_say {name} "${{kx_l#,}}"; fi
+"""
+
+
+def say_some(name: str, among: Iterable[str], have: str) -> str:
+    """Shell text that says which of some names are in a list; other arguments as for `say_all`."""
+    return f"""\
+kx_h=" {have} " kx_l=
+for kx_g in {" ".join(map(sh, among))}; do case $kx_h in *" $kx_g "*) kx_l=$kx_l,$kx_g ;; esac; done
+kx_say {name} "${{kx_l#,}}"
+"""
 
 
 def names(value: Iterable[str], what: str, each_is: str) -> tuple[str, ...]:

@@ -15,8 +15,8 @@ from kxflow.flow.ensure import ensure, ensuring
 from kxflow.flow.step import Step
 from kxflow.resources import ssh_key, table
 from kxflow.resources.accounts import SBIN, entry, login_name
-from kxflow.resources.file import Presence
 from kxflow.resources.paths import sh
+from kxflow.resources.presence import Presence, is_wanted
 from kxflow.resources.ssh_key import PublicKey
 from kxflow.values.action import Command
 from kxflow.values.errors import InvalidError
@@ -55,8 +55,8 @@ trap 'exit 143' TERM
 awk "$kx_awk" <"$s" >"$t" || exit 1
 if [ "$kx_file" = none ] && [ ! -s "$t" ]; then
   rm -f -- "$f" "$t"
-  [ "$kx_folder" != none ] || { cd .. && rmdir .ssh; }
-  exit
+  [ "$kx_folder" != none ] || { cd .. && rmdir .ssh 2>/dev/null; }
+  exit 0
 fi
 chmod "${kx_file:-600}" "$t" && mv -f -- "$t" "$f" && trap - EXIT
 """
@@ -93,17 +93,22 @@ set -- "$1" "${2%%
 kx_l=${kx_l%
 }
 """
-# A home that is root's, where the user cannot make the folder and nobody can be in the way.
-_ROOT_ONLY: Final = """\
-if [ "$(id -u)" = 0 ] && [ "$kx_u" != 0 ]; then
-  [ -d "$kx_home" ] || (umask 077; mkdir -- "$kx_home" && chown -h -- "$kx_u:$kx_g" "$kx_home") || exit 1
-  cd -P -- "$kx_home" && kx_stat . || exit 1
-  case $uid:$mode in
-    0:*[2367]? | 0:*[2367]) ;;
-    0:*) [ -e .ssh ] || [ -h .ssh ] || (umask 077; mkdir .ssh && chown -h -- "$kx_u:$kx_g" .ssh) || exit 1 ;;
-  esac
-  cd / || exit 1
+# A home that is root's, where the user cannot make the folder, nor take it away, and nobody can be in the way.
+_ROOTS: Final = """\
+kx_roots() {
+  [ "$(id -u)" = 0 ] && [ "$kx_u" != 0 ] && cd -P -- "$kx_home" && kx_stat . || return 1
+  case $uid:$mode in 0:*[2367]? | 0:*[2367]) return 1 ;; 0:*) ;; *) return 1 ;; esac
+}
+"""
+_BEFORE: Final = """\
+if [ "$(id -u)" = 0 ] && [ ! -d "$kx_home" ]; then
+  (umask 077; mkdir -- "$kx_home" && chown -h -- "$kx_u:$kx_g" "$kx_home") || exit 1
 fi
+(kx_roots || exit 0
+[ -e .ssh ] || [ -h .ssh ] || (umask 077; mkdir .ssh && chown -h -- "$kx_u:$kx_g" .ssh)) || exit 1
+"""
+_AFTER: Final = """\
+(kx_roots && [ -d .ssh ] && rmdir .ssh)
 """
 
 
@@ -155,11 +160,11 @@ else set -- homeless none; kx_l=; fi
         chosen = '(k || (ENVIRON["kx_all"] && c))'
         return f"""\
 {self._user(f"kx_no {sh(f'there is no user {self.login}')}" if new else "exit 0")}
-{_ROOT_ONLY if new else '[ -d "$kx_home" ] || exit 0'}
+{_ROOTS}{_BEFORE if new else '[ -d "$kx_home" ] || exit 0'}
 kx_awk={sh(_OURS + table.exchange(chosen))}
 kx_new={sh(new)} kx_folder={sh("none" if folder == "homeless" else folder)} kx_file={sh(wanted.get("file", ""))}
 kx_as {sh(_MODE + _CHANGE)} || exit 1
-{home if folder == "homeless" else ":"}
+{_AFTER if folder in ("none", "homeless") else ""}{home if folder == "homeless" else ":"}
 """
 
     def back(self, before: State) -> Command[Ensured]:
@@ -203,9 +208,10 @@ def authorized_key(
         raise InvalidError(f"authorized_key {login}: {'a key twice' if keys else 'no key'}", "give each key once")
     if state not in ("present", "absent"):
         raise InvalidError(f"authorized_key {login}: state={state!r}", 'write "present" or "absent"')
-    if exclusive and state == "absent":
+    there = is_wanted(state, f"authorized_key {login}")
+    if exclusive and not there:
         raise InvalidError(f"authorized_key {login}: absent and exclusive", "give one of the two")
     its = AuthorizedKeys(login_name(login), keys, exclusive)
     told = "\n".join(each.line for each in keys)
-    wanted = {"folder": "700", "file": "600", "keys": told} if state == "present" else {"keys": ""}
+    wanted = {"folder": "700", "file": "600", "keys": told} if there else {"keys": ""}
     return ensure(its, wanted, name=name)

@@ -9,8 +9,8 @@ from attrs import frozen
 from kxflow.flow.ensure import ensure, ensuring
 from kxflow.flow.step import Step
 from kxflow.resources import giturl
-from kxflow.resources.file import Presence
 from kxflow.resources.paths import PathLike, remote_path, sh
+from kxflow.resources.presence import Presence, is_wanted
 from kxflow.resources.sight import sighted
 from kxflow.values.action import Command
 from kxflow.values.errors import InvalidError
@@ -80,8 +80,9 @@ fi
 _NOTHING_OWN: Final = """\
 kx_l=$(git -C "$kx_d" --no-optional-locks status --porcelain --ignored) || exit 1
 [ -z "$kx_l" ] || kx_no "there are files in $kx_d that are in no commit: move them, or give force=True"
-[ -z "$kx_head" ] || kx_l=$(git -C "$kx_d" rev-list -n 1 HEAD --branches --not --remotes --tags --glob='refs/kxflow/*') ||
-  exit 1
+if [ "$kx_head" ]; then
+kx_l=$(git -C "$kx_d" rev-list -n 1 HEAD --branches --not --remotes --tags --glob='refs/kxflow/*') || exit 1
+fi
 [ -z "$kx_l" ] && ! git -C "$kx_d" rev-parse -q --verify refs/stash >/dev/null ||
   kx_no "there are commits in $kx_d that are nowhere else: push them, or give force=True"
 """
@@ -146,7 +147,8 @@ fi
 kx_real {sh(self.path)}
 kx_d=$real kx_t=
 if [ ! -e "$real/.git" ]; then
-[ ! -e "$real" ] || {{ [ -d "$real" ] && [ -z "$(ls -A -- "$real")" ]; }} || kx_no "$real is there, and is no git repository"
+[ ! -e "$real" ] || {{ [ -d "$real" ] && [ -z "$(ls -A -- "$real")" ]; }} ||
+kx_no "$real is there, and is no git repository"
 kx_t=$(mktemp -d -- "${{real%/*}}/.kx.XXXXXXXX") || exit 1
 trap 'rm -rf -- "$kx_t"' EXIT
 trap 'exit 143' TERM
@@ -198,9 +200,10 @@ def git(
     States: `present`; `absent`: the whole folder goes. Probe: the origin's URL and the commit of HEAD, and what the
     origin now has by the name of a tag or branch, which asks the network; a commit that is there asks nobody.
 
-    A new repository is put in place when it is complete. Nothing of one's own is lost without `force`: local changes, or
-    commits that no branch has, are failures; local branches stay in any case. To take it away, it must hold nothing that
-    is not at the origin. Undo goes back to the commit that was there; what was taken away comes back as a new clone.
+    A new repository is put in place when it is complete. Nothing of one's own is lost without `force`: local changes,
+    or commits that no branch has, are failures; local branches stay in any case. To take it away, it must hold nothing
+    that is not at the origin. Undo goes back to the commit that was there; what was taken away comes back as a new
+    clone.
 
     git refuses a repository that is somebody else's, and so does root: `.become(user)` acts as its owner.
 
@@ -218,7 +221,7 @@ def git(
     its = Checkout(remote_path(path), force)
     if state not in ("present", "absent"):
         raise InvalidError(f"git {its.path}: state={state!r}", 'write "present" or "absent"')
-    if state == "absent":
+    if not is_wanted(state, f"git {its.path}"):
         if url is not None or ref is not None:
             raise InvalidError(f"git {its.path}: absent, and with a URL or ref", "give the path only")
         return ensure(its, None, name=name)

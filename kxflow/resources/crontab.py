@@ -11,8 +11,8 @@ from kxflow.flow.ensure import ensure
 from kxflow.flow.step import Step
 from kxflow.resources import table
 from kxflow.resources.accounts import SBIN, login_name
-from kxflow.resources.file import Presence
 from kxflow.resources.paths import sh
+from kxflow.resources.presence import Presence, is_wanted
 from kxflow.resources.schedule import schedule as as_schedule
 from kxflow.values.action import clean_text
 from kxflow.values.errors import InvalidError
@@ -21,7 +21,7 @@ from kxflow.values.state import Ensured, State
 FOLDER: Final = "/etc/cron.d"
 _FILE: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
-# The line below the mark is the entry; a mark whose entry somebody took away is followed by another mark, or by nothing.
+# The line below the mark is the entry; a mark whose entry somebody took away is followed by another, or by nothing.
 _SEE: Final = 'kx_n && index($0, "# kxflow: ") != 1 { print } { kx_n = $0 == ENVIRON["kx_mark"] }'
 _EXCHANGE: Final = table.exchange(
     '{ kx_w = kx_n && index($0, "# kxflow: ") != 1; kx_n = $0 == ENVIRON["kx_mark"]; kx_w = kx_w || kx_n }\nkx_w'
@@ -69,7 +69,7 @@ class Cron:
     def probe(self, wanted: State) -> str:
         """The line below the mark."""
         if self.file is not None:
-            look = table.see(f"{FOLDER}/{self.file}", _SEE, kx_mark=self._mark)
+            look = table.see(f"{FOLDER}/{self.file}", _SEE, {"kx_mark": self._mark})
         else:
             kept = f"LC_ALL=C kx_mark={sh(self._mark)} awk {sh(f'{_HEAD}{_SEE}')}"
             look = f'{SBIN}{_READ.replace("@", self._crontab)}kx_l=$(printf %s "$kx_e" | {kept} && echo x) || exit 1\n'
@@ -82,7 +82,7 @@ class Cron:
         if self.file is not None:
             folder = f"[ -d {FOLDER} ] || mkdir {FOLDER} || exit 1\n" if wanted else ""
             path = f"{FOLDER}/{self.file}"
-            return folder + table.put(path, _EXCHANGE, keep=False, kx_mark=self._mark, kx_new=new)
+            return folder + table.put(path, _EXCHANGE, {"kx_mark": self._mark, "kx_new": new}, keep=False)
         kept = f"LC_ALL=C kx_mark={sh(self._mark)} kx_new={sh(new)} awk {sh(f'{_HEAD}{_EXCHANGE}')}"
         return f"""\
 {SBIN}{_READ.replace("@", self._crontab)}kx_l=$(printf %s "$kx_e" | {kept} && echo x) || exit 1
@@ -131,7 +131,7 @@ def cron(
     its = Cron(label, who if file is None else None, file)
     if state not in ("present", "absent"):
         raise InvalidError(f"cron {label}: state={state!r}", 'write "present" or "absent"')
-    if state == "absent":
+    if not is_wanted(state, f"cron {label}"):
         if job is not None or schedule is not None:
             raise InvalidError(f"cron {label}: absent, and with a job or schedule", "give the label and where it is")
         return ensure(its, None, name=name)

@@ -51,10 +51,11 @@ def see(what: str, column: int) -> str:
         what: Mount point, or source.
         column: 2 for the mount point, 1 for the source.
     """
-    return f"{table.see(FILE, _SEE, kx_what=mangled(what), kx_column=str(column))}kx_l=${{kx_l%?}}\n"
+    given = {"kx_what": mangled(what), "kx_column": str(column)}
+    return f"{table.see(FILE, _SEE, given)}kx_l=${{kx_l%?}}\n"
 
 
 def put(what: str, column: int, line: str) -> str:
     """Shell text that puts a line in the place of those about something; an empty one takes them away."""
-    new = table.lines(line) if line else ""
-    return table.put(FILE, table.exchange(_OURS), kx_what=mangled(what), kx_column=str(column), kx_new=new)
+    given = {"kx_what": mangled(what), "kx_column": str(column), "kx_new": table.lines(line) if line else ""}
+    return table.put(FILE, table.exchange(_OURS), given)

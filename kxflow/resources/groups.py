@@ -9,9 +9,9 @@ from attrs import frozen
 
 from kxflow.flow.ensure import ensure
 from kxflow.flow.step import Step
-from kxflow.resources.accounts import SBIN, entry, in_order, login_name, names, number
-from kxflow.resources.file import Presence
+from kxflow.resources.accounts import SBIN, entry, login_name, names, number, say_all
 from kxflow.resources.paths import sh
+from kxflow.resources.presence import Presence, is_wanted
 from kxflow.values.errors import InvalidError
 from kxflow.values.state import Ensured, State
 from kxflow.values.state import state as as_state
@@ -39,7 +39,7 @@ class Group:
             parts.append('kx_say gid "$gid"\n')
         if "members" in asked:
             known = asked["members"].split(",") if asked["members"] else ()
-            parts.append("set -f; IFS=,\nset -- $members\nunset IFS; set +f\n" + in_order("members", known, "$*"))
+            parts.append("set -f; IFS=,\nset -- $members\nunset IFS; set +f\n" + say_all("members", known, "$*"))
         return "".join(parts)
 
     def apply(self, wanted: State) -> str:
@@ -85,7 +85,7 @@ def group(
     its = Group(login_name(called, "group"), system)
     if state not in ("present", "absent"):
         raise InvalidError(f"group {called}: state={state!r}", 'write "present" or "absent"')
-    if state == "absent":
+    if not is_wanted(state, f"group {called}"):
         if gid is not None or members is not None or system:
             raise InvalidError(f"group {called}: absent, and with more than its name", "give the name only")
         return ensure(its, None, name=name)

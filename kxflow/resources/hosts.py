@@ -11,7 +11,7 @@ from attrs import frozen
 from kxflow.flow.ensure import ensure
 from kxflow.flow.step import Step
 from kxflow.resources import table
-from kxflow.resources.file import Presence
+from kxflow.resources.presence import Presence, is_wanted
 from kxflow.values.errors import InvalidError
 from kxflow.values.state import Ensured, State
 
@@ -55,12 +55,12 @@ class HostsEntry:
 
     def probe(self, wanted: State) -> str:
         """The lines that have one of the names; of the names in them, these only."""
-        return table.see(FILE, _SEE, **self._given) + '[ -z "$kx_l" ] || kx_say entry "${kx_l%?}"\n'
+        return table.see(FILE, _SEE, self._given) + '[ -z "$kx_l" ] || kx_say entry "${kx_l%?}"\n'
 
     def apply(self, wanted: State) -> str:
         """The names taken out of the lines that have them, and the lines that are wanted put in."""
         new = table.lines(*wanted["entry"].split("\n")) if wanted else ""
-        return table.put(FILE, _EXCHANGE, kx_new=new, **self._given)
+        return table.put(FILE, _EXCHANGE, {**self._given, "kx_new": new})
 
 
 def hosts_entry(address: str, *names: str, state: Presence = "present", name: str | None = None) -> Step[Ensured]:
@@ -89,7 +89,8 @@ def hosts_entry(address: str, *names: str, state: Presence = "present", name: st
         raise InvalidError(f"hosts_entry {address}: state={state!r}", 'write "present" or "absent"')
     line = " ".join((str(told), *names))
     its = HostsEntry(names, told.version)
-    return ensure(its, {"entry": line} if state == "present" else None, name=name or f"hosts_entry {line}"[:200])
+    wanted = {"entry": line} if is_wanted(state, f"hosts_entry {address}") else None
+    return ensure(its, wanted, name=name or f"hosts_entry {line}"[:200])
 
 
 def _address(text: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -11,8 +11,7 @@ from kxflow.flow.ensure import ensure
 from kxflow.flow.step import Step
 from kxflow.resources import table
 from kxflow.resources.accounts import SBIN
-from kxflow.resources.file import Presence
-from kxflow.resources.paths import sh
+from kxflow.resources.presence import Presence, is_wanted
 from kxflow.values.errors import InvalidError
 from kxflow.values.state import Ensured, State
 
@@ -56,7 +55,7 @@ class KernelModule:
 
     def probe(self, wanted: State) -> str:
         """What the kernel has, and the line of the file."""
-        see = table.see(self.file, _OURS, kx_name=self.called)
+        see = table.see(self.file, _OURS, {"kx_name": self.called})
         later = f'{see}[ "$kx_l" ] && kx_say persistent yes || kx_say persistent no\n'
         said = {"loaded": f'{_LOADED}kx_say loaded "$kx_l"\n', "persistent": later}
         return f"{SBIN}kx_n={self.called}\n" + "".join(said[name] for name in wanted)
@@ -70,7 +69,9 @@ class KernelModule:
         if "persistent" in wanted:
             new = table.lines(self.called) if wanted["persistent"] == "yes" else ""
             parts.append(f"[ -d {FOLDER} ] || mkdir -- {FOLDER} || exit 1\n" if new else "")
-            parts.append(table.put(self.file, table.exchange(_OURS), keep=False, kx_name=self.called, kx_new=new))
+            parts.append(
+                table.put(self.file, table.exchange(_OURS), {"kx_name": self.called, "kx_new": new}, keep=False)
+            )
         return "".join(parts)
 
 
@@ -107,6 +108,6 @@ def kernel_module(
         raise InvalidError(f"kernel_module {called}: state={state!r}", 'write "present" or "absent"')
     if not (loaded or persistent):
         raise InvalidError(f"kernel_module {called}: neither loaded nor persistent", "leave one of them on")
-    wanted = "yes" if state == "present" else "no"
+    wanted = "yes" if is_wanted(state, f"kernel_module {called}") else "no"
     told = {**({"loaded": wanted} if loaded else {}), **({"persistent": wanted} if persistent else {})}
     return ensure(KernelModule(called.replace("-", "_")), told, name=name or f"kernel_module {called}")

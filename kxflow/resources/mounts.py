@@ -12,8 +12,8 @@ from kxflow.flow.ensure import ensure, ensuring
 from kxflow.flow.step import Step
 from kxflow.resources import fstab as tab
 from kxflow.resources.accounts import SBIN
-from kxflow.resources.file import Presence
 from kxflow.resources.paths import PathLike, remote_path, sh
+from kxflow.resources.presence import Presence, is_wanted
 from kxflow.resources.sight import sighted
 from kxflow.values.action import Command, clean_text
 from kxflow.values.errors import InvalidError
@@ -218,10 +218,11 @@ def mount(
     >>> mount("/srv/cache", "tmpfs", fstype="tmpfs", options="size=64m,nosuid")
     Step('mount /srv/cache')
 
-    States: `present`; `absent`: nothing is mounted there, and fstab has no line about it. Probe: the line in /etc/fstab,
-    and in /proc/self/mountinfo the source and those options that are told of every mount: ro, nosuid, nodev, noexec,
-    noatime, nodiratime. What else is in `options` is set anew, as far as that goes without unmounting, where the line in
-    fstab has to be changed. A missing mount point is made. The host needs mount and umount, Linux, and root.
+    States: `present`; `absent`: nothing is mounted there, and fstab has no line about it. Probe: the line in
+    /etc/fstab, and in /proc/self/mountinfo the source and those options that are told of every mount: ro, nosuid,
+    nodev, noexec, noatime, nodiratime. What else is in `options` is set anew, as far as that goes without unmounting,
+    where the line in fstab has to be changed. A missing mount point is made. The host needs mount and umount, Linux,
+    and root.
 
     What is in use is not taken away: umount says so. Undo mounts what was there, as far as fstab or the kernel tell.
 
@@ -238,14 +239,15 @@ def mount(
         name: Of the step.
 
     Raises:
-        InvalidError: A path, source, type or option that cannot be; absent, and with a source; neither mounted nor fstab.
+        InvalidError: A path, source, type or option that cannot be; absent, and with a source;
+            neither mounted nor fstab.
     """
     its = Mount(remote_path(path))
     if state not in ("present", "absent"):
         raise InvalidError(f"mount {its.path}: state={state!r}", 'write "present" or "absent"')
     if not (mounted or fstab):
         raise InvalidError(f"mount {its.path}: neither mounted nor fstab", "leave one of them on")
-    if state == "absent":
+    if not is_wanted(state, f"mount {its.path}"):
         if source is not None:
             raise InvalidError(f"mount {its.path}: absent, and with a source", "give the path only")
         wanted = {**({"fstab": ""} if fstab else {}), **({"mounted": ""} if mounted else {})}

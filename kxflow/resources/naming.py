@@ -21,7 +21,9 @@ _LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _STATIC: Final = f"""\
 kx_l=
 if [ -e {FILE} ]; then
-while IFS= read -r kx_i || [ "$kx_i" ]; do case $kx_i in '' | '#'*) ;; *) kx_l=$kx_i; break ;; esac; done <{FILE} || exit 1
+while IFS= read -r kx_i || [ "$kx_i" ]; do
+case $kx_i in '' | '#'*) ;; *) kx_l=$kx_i; break ;; esac
+done <{FILE} || exit 1
 fi
 kx_say static "$kx_l"
 """

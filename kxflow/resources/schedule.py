@@ -34,7 +34,7 @@ class Field:
 
     def _holds(self, part: str) -> bool:
         found = _PART.fullmatch(part)
-        if found is None or found["every"] is not None and not 0 < int(found["every"]) <= self.highest:
+        if found is None or not 0 < int(found["every"] or 1) <= self.highest:
             return False
         if found["first"] is None:
             return True

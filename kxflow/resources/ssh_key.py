@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import re
+from itertools import pairwise
 from typing import Final
 
 from attrs import frozen
@@ -47,10 +48,10 @@ def read(line: object) -> PublicKey:
     text = line.strip()
     if any(ord(each) < 0x20 and each != "\t" for each in text):
         raise InvalidError(f"public key {text[:30]!r}… has line breaks", "give one key a line, as a list")
-    words = _WORD.findall(text)
-    for kind, blob in zip(words, words[1:], strict=False):
-        if _TYPE.fullmatch(kind) and _holds(blob, kind):
-            return PublicKey(text, blob)
+    for kind, blob in pairwise(_WORD.finditer(text)):
+        whole = not _WORD.sub("", text[: kind.start()]).strip()  # a quotation mark too many: sshd does not read that
+        if whole and _TYPE.fullmatch(kind[0]) and _holds(blob[0], kind[0]):
+            return PublicKey(text, blob[0])
     raise InvalidError(f"public key {text[:30]!r}… cannot be one", "give the one line of the .pub file")
 
 
@@ -60,5 +61,12 @@ def _holds(blob: str, kind: str) -> bool:
         raw = base64.b64decode(blob, validate=True)
     except (binascii.Error, ValueError):
         return False
-    size = int.from_bytes(raw[:4], "big")
-    return len(raw) > 4 + size and raw[4 : 4 + size] == kind.encode()
+    fields = []
+    while raw:
+        size = int.from_bytes(raw[:4], "big")
+        if len(raw) < 4 + size:
+            break
+        fields.append(raw[4 : 4 + size])
+        raw = raw[4 + size :]
+    named = len(fields) > 1 and fields[0] == kind.encode()
+    return named and (not raw or "-cert-" in kind)  # a certificate holds numbers of a fixed size, too

@@ -11,8 +11,8 @@ from kxflow.flow.ensure import ensure
 from kxflow.flow.step import Step
 from kxflow.resources import fstab as tab
 from kxflow.resources.accounts import SBIN
-from kxflow.resources.file import Presence
 from kxflow.resources.paths import PathLike, remote_path, sh
+from kxflow.resources.presence import Presence, is_wanted
 from kxflow.resources.sight import sighted
 from kxflow.values.errors import InvalidError
 from kxflow.values.state import Ensured, State
@@ -124,9 +124,8 @@ class Swap:
         priority = wanted.get("priority")
         flag = f"-p {priority} " if priority and priority.isdecimal() else ""
         on = f'swapon {flag}-- "$real" || {{ [ -z "$kx_new" ] || rm -f -- "$real"; exit 1; }}'
-        off = ""
-        if priority is not None:
-            off = f'[ "$kx_pri" = {sh(priority)} ] || [ $kx_on = no ] || {{ swapoff -- "$real" && kx_on=no; }} || exit 1\n'
+        off = '[ $kx_on = no ] || { swapoff -- "$real" && kx_on=no; } || exit 1'
+        off = "" if priority is None else f'[ "$kx_pri" = {sh(priority)} ] || {off}\n'
         return f"{off}if [ $kx_on = no ]; then {on}; fi\n"
 
 
@@ -163,14 +162,14 @@ def swap(
     its = Swap(remote_path(path))
     if state not in ("present", "absent"):
         raise InvalidError(f"swap {its.path}: state={state!r}", 'write "present" or "absent"')
-    if state == "absent":
+    if not is_wanted(state, f"swap {its.path}"):
         if size is not None or priority is not None or not fstab:
             raise InvalidError(f"swap {its.path}: absent, and with more than its path", "give the path only")
         return ensure(its, None, name=name)
     if priority is not None and (isinstance(priority, bool) or priority not in range(32768)):
         raise InvalidError(f"swap {its.path}: priority={priority!r} cannot be", "give a number from 0 to 32767")
     line = f"{tab.mangled(its.path)} swap sw{'' if priority is None else f',pri={priority}'} 0 0"
-    wanted = {
+    wanted: dict[str, str | int] = {
         "size": _bytes(its.path, size),
         "mode": "600",
         "on": "yes",

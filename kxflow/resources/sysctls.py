@@ -11,8 +11,8 @@ from kxflow.flow.ensure import ensure
 from kxflow.flow.step import Step
 from kxflow.resources import table
 from kxflow.resources.accounts import SBIN
-from kxflow.resources.file import Presence
 from kxflow.resources.paths import PathLike, remote_path, sh
+from kxflow.resources.presence import Presence, is_wanted
 from kxflow.values.errors import InvalidError
 from kxflow.values.state import Ensured, State
 
@@ -53,6 +53,10 @@ class Sysctl:
         return self.path.translate(_EXCHANGED)
 
     @property
+    def _names(self) -> dict[str, str]:
+        return {"kx_key": self.name, "kx_path": self.path}
+
+    @property
     def key(self) -> tuple[str, str]:
         """Kind and name."""
         return ("sysctl", self.name)
@@ -65,7 +69,7 @@ class Sysctl:
             f"if [ -e {sh(live)} ]; then kx_l=$(cat {sh(live)}) || exit 1\n"
             'set -f; set -- $kx_l; set +f\nkx_say value "$*"; fi\n'
         )
-        later = f'{table.see(self.file, _SEE, kx_key=self.name, kx_path=self.path)}kx_say persistent "${{kx_l%?}}"\n'
+        later = f'{table.see(self.file, _SEE, self._names)}kx_say persistent "${{kx_l%?}}"\n'
         said = {"value": now, "persistent": later}
         return "".join(said[name] for name in wanted)
 
@@ -89,7 +93,7 @@ class Sysctl:
         folder = sh(self.file.rpartition("/")[0])
         new = table.lines(f"{self.name} = {value}") if value else ""
         program = _PARTS + table.exchange("kx_t")
-        put = table.put(self.file, program, keep=False, kx_key=self.name, kx_path=self.path, kx_new=new)
+        put = table.put(self.file, program, {**self._names, "kx_new": new}, keep=False)
         return f"[ -d {folder} ] || mkdir -- {folder} || exit 1\n{put}"
 
 
@@ -115,7 +119,7 @@ def sysctl(
     /proc/sys, and the last line in `file` about it. The host needs sysctl, and root.
 
     Args:
-        key: Its name with dots, or, where there are dots in a part of it, with slashes: `net/ipv4/conf/eth0.7/forwarding`.
+        key: Its name with dots, or, where a part of it holds one, with slashes: `net/ipv4/conf/eth0.7/forwarding`.
         value: Several numbers with blanks between.
         runtime: See to the kernel's own value.
         persistent: See to the file.
@@ -129,7 +133,7 @@ def sysctl(
     its = Sysctl(_path(key), remote_path(file, "file"))
     if state not in ("present", "absent"):
         raise InvalidError(f"sysctl {key}: state={state!r}", 'write "present" or "absent"')
-    if state == "absent":
+    if not is_wanted(state, f"sysctl {key}"):
         if value is not None or not runtime or not persistent:
             raise InvalidError(f"sysctl {key}: absent, and with more than its key", "give the key, and the file")
         return ensure(its, {"persistent": ""}, name=name)

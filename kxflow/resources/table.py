@@ -5,11 +5,13 @@ All other lines stay as they are, byte by byte, and where they are. The file is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from kxflow.resources.paths import sh
 from kxflow.resources.sight import sighted
 
 
-def see(path: str, program: str, **variables: str) -> str:
+def see(path: str, program: str, variables: Mapping[str, str]) -> str:
     """Shell text that sets `kx_l` to what an `awk` program prints of a file; nothing where there is none.
 
     Args:
@@ -20,26 +22,23 @@ def see(path: str, program: str, **variables: str) -> str:
     return f"{sighted(path)}kx_l=\nif [ -e {sh(path)} ]; then {_run(path, program, variables)}fi\n"
 
 
-def put(path: str, program: str, *, mode: str = "", keep: bool = True, **variables: str) -> str:
+def put(path: str, program: str, variables: Mapping[str, str], *, keep: bool = True) -> str:
     """Shell text that puts a file in place as an `awk` program prints it; it keeps its owner and mode.
 
     Args:
         path: The file; where there is none, the program sees an empty one.
         program: As for `see`.
-        mode: Of a new file; 644 where not given.
-        keep: A file of which nothing is left stays, empty.
         variables: By name.
+        keep: A file of which nothing is left stays, empty.
     """
     where = sh(path)
-    remove = "" if keep else f'if [ -z "$kx_l" ]; then kx_real {where}; rm -f -- "$real"; else '
-    return (
-        f"kx_m={sh(mode)}\n[ ! -e {where} ] || kx_m=\n[ -e {where} ] && kx_f={where} || kx_f=/dev/null\n"
-        f"{_run('', program, variables)}"
-        f"{remove}printf %s \"$kx_l\" | kx_put {where} \"$kx_m\" '' ''{'' if keep else '; fi'} || exit 1\n"
-    )
+    give = f"printf %s \"$kx_l\" | kx_put {where} '' '' ''"
+    if not keep:
+        give = f'if [ -z "$kx_l" ]; then kx_real {where}; rm -f -- "$real"; else {give}; fi'
+    return f"kx_f=/dev/null\n[ ! -e {where} ] || kx_f={where}\n{_run('', program, variables)}{give} || exit 1\n"
 
 
-def _run(path: str, program: str, variables: dict[str, str]) -> str:
+def _run(path: str, program: str, variables: Mapping[str, str]) -> str:
     given = "".join(f"{name}={sh(value)} " for name, value in variables.items())
     source = sh(path) if path else '"$kx_f"'
     return f"kx_l=$(LC_ALL=C {given}awk {sh(program)} <{source} && echo x) || exit 1\nkx_l=${{kx_l%x}}\n"

@@ -12,9 +12,9 @@ from attrs import evolve, field, frozen
 from kxflow.flow.actions import shell
 from kxflow.flow.ensure import Content, ensure, ensuring
 from kxflow.flow.step import Step
-from kxflow.resources.accounts import SBIN, entry, in_order, login_name, names, number
-from kxflow.resources.file import Presence
+from kxflow.resources.accounts import SBIN, entry, login_name, names, number, say_all, say_some
 from kxflow.resources.paths import Account, PathLike, remote_path, sh
+from kxflow.resources.presence import Presence, is_wanted
 from kxflow.values.action import Command
 from kxflow.values.errors import InvalidError
 from kxflow.values.secret import Secret
@@ -27,7 +27,7 @@ Clears: TypeAlias = Literal["keep", "home", "skeleton"]
 _EPOCH: Final = dt.date(1970, 1, 1)
 _HASH: Final = re.compile(rb"\$[0-9A-Za-z-]+\$[!-9;-~]+|[./0-9A-Za-z]{13}|[*!]{1,2}")
 _GIVEN: Final = "given"
-_SECRET: Final = "KX_PASSWORD"
+_SECRET: Final = "KX_PASSWORD"  # noqa: S105 -- the name of a variable
 _SHADOW: Final = frozenset({"password", "locked", "expires", "aging"})
 _WHOLE: Final = (
     "user",
@@ -117,9 +117,9 @@ class User:
             case "group":
                 return 'kx_say group "${kx_p:-$gid}"\n'
             case "groups":
-                return in_order("groups", _split(asked["groups"]), have)
+                return say_all("groups", _split(asked["groups"]), have)
             case "among":
-                return in_order("among", self.among, have, others=False)
+                return say_some("among", self.among, have)
             case "password":
                 known = f'if [ "$kx_h" = "$kx_w" ]; then kx_say password {_GIVEN}; else kx_say password other; fi\n'
                 return f"{_COMPARED}{known}" if self.password is not None else "kx_say password other\n"
@@ -324,7 +324,7 @@ def user(
     }
     if state not in ("present", "absent"):
         raise InvalidError(f"user {login}: state={state!r}", 'write "present" or "absent"')
-    if state == "absent":
+    if not is_wanted(state, f"user {login}"):
         if len(wanted) > 1 or append or system or create_home is not None:
             raise InvalidError(f"user {login}: absent, and with more than its name", "give the name only")
         return ensure(its, None, name=name, content=its.kept(None))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from attrs import evolve, field, frozen
 
@@ -16,6 +16,7 @@ import kxflow as kx
 from kxflow.flow.ensure import undo_of
 from kxflow.flow.step import Step
 from kxflow.testing.fleet import end, until
+from kxflow.values.action import Command
 from kxflow.values.state import Ensured
 
 _LAY: Final = """
@@ -90,10 +91,10 @@ class Box:
         assert done.returncode == 0 or not ok, done.stderr.decode("utf-8", "replace")
         return done.stdout.decode("utf-8", "surrogateescape")
 
-    def run(self, *steps: Step[Any], uid: int = 0) -> tuple[kx.StepResult, ...]:
+    def run(self, *steps: Step[Any], uid: int = 0, sinks: Sequence[Any] = ()) -> tuple[kx.StepResult, ...]:
         """What comes of steps there, in one task."""
         its = kx.pipeline("p", kx.module("m", kx.task("t", *steps)))
-        return tuple(kx.report_of(kx.run(its, self.seen_by(uid))))
+        return tuple(kx.report_of(kx.run(its, self.seen_by(uid), sinks=sinks)))
 
     def one(self, step: Step[Any], *, uid: int = 0) -> kx.StepResult:
         """What comes of one step there."""
@@ -108,12 +109,14 @@ def laid_box() -> Iterator[Box]:
             Path(folder, name).mkdir()
         spaces = ["--mount", "--uts", "--ipc", "--net", "--pid"]
         argv = ["unshare", *spaces, "--propagation", "private", "--fork", "--kill-child", "sh", "-c", _LAY, "lay"]
-        lay = subprocess.Popen([*argv, folder], stdin=subprocess.DEVNULL)
+        log = Path(folder, "log")
+        with log.open("wb") as said:
+            lay = subprocess.Popen([*argv, folder], stdin=subprocess.DEVNULL, stderr=said)
         try:
             until(lambda: lay.poll() is not None or _child(lay.pid) > 0, "the box")
             pid = _child(lay.pid)
             until(lambda: lay.poll() is not None or Path(f"/proc/{pid}/root/run/ready").exists(), "the box")
-            assert lay.poll() is None
+            assert lay.poll() is None, log.read_text()
             yield Box(pid)
         finally:
             for each in (_child(lay.pid), lay.pid):
@@ -210,4 +213,5 @@ def refused(box: Box, step: Step[Any], *words: str, look: str) -> kx.StepResult:
 
 def with_env(step: Step[Any], **env: str) -> Step[Any]:
     """The same step with variables for its programs."""
-    return evolve(step, build=evolve(step.build, env={**step.build.env, **env}))  # type: ignore[union-attr,arg-type]  # an action
+    command = cast("Command[Any]", step.build)
+    return evolve(step, build=evolve(command, env={**command.env, **env}))
