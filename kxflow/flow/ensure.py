@@ -158,7 +158,12 @@ def _back(action: Command[Any], before: State | None) -> Command[Any] | None:
     made: Command[Any] | None = own(before) if own is not None else ensuring(resource, before or None)
     if made is None:
         return None
-    return evolve(made, become=action.become, env={**made.env, **action.env}, sensitive=action.sensitive)
+    return evolve(
+        made,
+        become=action.become,
+        env={**action.env, **made.env},
+        sensitive=action.sensitive or made.sensitive,
+    )
 
 
 __all__ = [

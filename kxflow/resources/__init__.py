@@ -12,41 +12,80 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from kxflow.resources.absence import absent
+    from kxflow.resources.authorized import authorized_key
     from kxflow.resources.blocks import block
+    from kxflow.resources.checkout import git
+    from kxflow.resources.crontab import cron
     from kxflow.resources.directories import directory
     from kxflow.resources.files import file
+    from kxflow.resources.groups import group
+    from kxflow.resources.hosts import hosts_entry
     from kxflow.resources.lines import line
     from kxflow.resources.links import link
+    from kxflow.resources.modules import kernel_module
+    from kxflow.resources.mounts import mount
+    from kxflow.resources.naming import hostname
     from kxflow.resources.packages import package
     from kxflow.resources.replacing import replace
     from kxflow.resources.services import reload_service, restart_service, service
+    from kxflow.resources.sudo import sudoers
+    from kxflow.resources.swapfile import swap
+    from kxflow.resources.sysctls import sysctl
+    from kxflow.resources.users import user
+    from kxflow.resources.zones import timezone
 
 _HOMES: Final = {
     "absent": "absence",
+    "authorized_key": "authorized",
     "block": "blocks",
+    "cron": "crontab",
     "directory": "directories",
     "file": "files",
+    "git": "checkout",
+    "group": "groups",
+    "hostname": "naming",
+    "hosts_entry": "hosts",
+    "kernel_module": "modules",
     "line": "lines",
     "link": "links",
+    "mount": "mounts",
     "package": "packages",
     "reload_service": "services",
     "replace": "replacing",
     "restart_service": "services",
     "service": "services",
+    "sudoers": "sudo",
+    "swap": "swapfile",
+    "sysctl": "sysctls",
+    "timezone": "zones",
+    "user": "users",
 }
 
 __all__ = [
     "absent",
+    "authorized_key",
     "block",
+    "cron",
     "directory",
     "file",
+    "git",
+    "group",
+    "hostname",
+    "hosts_entry",
+    "kernel_module",
     "line",
     "link",
+    "mount",
     "package",
     "reload_service",
     "replace",
     "restart_service",
     "service",
+    "sudoers",
+    "swap",
+    "sysctl",
+    "timezone",
+    "user",
 ]
 
 

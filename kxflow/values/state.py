@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from attrs import frozen
 from frozendict import frozendict
 
 from kxflow.values.errors import InvalidError
 from kxflow.values.result import Change
+from kxflow.values.secret import Secret
 
 State: TypeAlias = frozendict[str, str]
 """Attributes of a thing, in the order in which its probe prints them; none at all: it is not there."""
@@ -93,10 +94,23 @@ class Ensured:
         return self.before != self.after
 
 
+def hidden(its: State) -> State:
+    """The same state, its content a `Secret`: undo can use it, and no record or diff shows it.
+
+    >>> to_record(hidden(state({"uid": 7, "content": "$y$j9T$x"})))
+    'uid 7'
+    """
+    return its if CONTENT not in its else its.set(CONTENT, cast("str", Secret(its[CONTENT])))
+
+
 def to_record(its: State) -> str:
-    """The text of a state with its content: what a record keeps, and `from_record` reads back."""
+    """The text of a state with its content: what a record keeps, and `from_record` reads back; no `Secret`."""
     told = to_text(its)
-    return f"{told}\n{CONTENT} {_escaped(its[CONTENT])}" if CONTENT in its else told
+    return told if CONTENT not in its or _is_hidden(its) else f"{told}\n{CONTENT} {_escaped(its[CONTENT])}"
+
+
+def _is_hidden(its: State) -> bool:
+    return isinstance(its.get(CONTENT), Secret)
 
 
 def from_record(text: str) -> State:
@@ -128,7 +142,7 @@ def _lines(its: State, told: bool) -> list[str]:
 
 
 def _content(its: State) -> list[str]:
-    text = its.get(CONTENT, "")
+    text = "" if _is_hidden(its) else its.get(CONTENT, "")
     if not text:
         return []
     return text[:-1].split("\n") if text.endswith("\n") else [*text.split("\n"), "\\ no newline at the end"]

@@ -1,0 +1,106 @@
+"""Names and addresses in /etc/hosts."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+
+from attrs import frozen
+
+from kxflow.flow.ensure import ensure
+from kxflow.flow.step import Step
+from kxflow.resources import table
+from kxflow.resources.presence import Presence, is_wanted
+from kxflow.values.errors import InvalidError
+from kxflow.values.state import Ensured, State
+
+FILE: Final = "/etc/hosts"
+_LABEL: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?")
+
+# Of each line of the family: the address, the names that this is about, and the others. Names are alike in any case.
+_PARTS: Final = """\
+BEGIN { n = split(tolower(ENVIRON["kx_names"]), w); for (i = 1; i <= n; i++) named[w[i]] = 1 }
+{
+  text = $0; note = ""; mine = ""; others = ""
+  if (i = index(text, "#")) { note = " " substr(text, i); text = substr(text, 1, i - 1) }
+  n = split(text, f)
+  if (n > 1 && (index(f[1], ":") > 0) == (ENVIRON["kx_family"] == 6))
+    for (i = 2; i <= n; i++) if (tolower(f[i]) in named) mine = mine " " f[i]; else others = others " " f[i]
+}
+"""
+_SEE: Final = _PARTS + 'mine != "" { print f[1] mine }'
+_NEW: Final = 'printf "%s", ENVIRON["kx_new"]'
+_EXCHANGE: Final = f"""{_PARTS}\
+mine != "" {{ if (!done) {{ {_NEW}; done = 1 }} if (others != "") print f[1] others note; next }}
+{{ print }}
+END {{ if (!done) {_NEW} }}"""
+
+
+@frozen
+class HostsEntry:
+    """Some names, and the address of one family that they have."""
+
+    names: tuple[str, ...]
+    family: int
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Kind, and the names."""
+        return ("hosts_entry", f"{' '.join(self.names)} (IPv{self.family})")
+
+    @property
+    def _given(self) -> dict[str, str]:
+        return {"kx_names": " ".join(self.names), "kx_family": str(self.family)}
+
+    def probe(self, wanted: State) -> str:
+        """The lines that have one of the names; of the names in them, these only."""
+        return table.see(FILE, _SEE, self._given) + '[ -z "$kx_l" ] || kx_say entry "${kx_l%?}"\n'
+
+    def apply(self, wanted: State) -> str:
+        """The names taken out of the lines that have them, and the lines that are wanted put in."""
+        new = table.lines(*wanted["entry"].split("\n")) if wanted else ""
+        return table.put(FILE, _EXCHANGE, {**self._given, "kx_new": new})
+
+
+def hosts_entry(address: str, *names: str, state: Presence = "present", name: str | None = None) -> Step[Ensured]:
+    """Names with this address in /etc/hosts, in one line, and with no other address of its family.
+
+    >>> hosts_entry("10.0.0.5", "db.example.com", "db")
+    Step('hosts_entry 10.0.0.5 db.example.com db')
+
+    States: `present`; `absent`: the names have no address of this family there. Probe: the lines of the family that
+    have one of the names. Other names stay where they are; undo gives these names their addresses back, in lines of
+    their own.
+
+    Args:
+        address: IPv4 or IPv6.
+        names: The first is the canonical one.
+        state: Whether they are to be there.
+        name: Of the step.
+
+    Raises:
+        InvalidError: An address or name that cannot be, no name, a name twice.
+    """
+    told = _address(address)
+    if not names or len({each.lower() for each in map(_name, names)}) < len(names):
+        raise InvalidError(f"hosts_entry {address}: {'a name twice' if names else 'no name'}", "give each name once")
+    if state not in ("present", "absent"):
+        raise InvalidError(f"hosts_entry {address}: state={state!r}", 'write "present" or "absent"')
+    line = " ".join((str(told), *names))
+    its = HostsEntry(names, told.version)
+    wanted = {"entry": line} if is_wanted(state, f"hosts_entry {address}") else None
+    return ensure(its, wanted, name=name or f"hosts_entry {line}"[:200])
+
+
+def _address(text: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    try:
+        return ipaddress.ip_address(text if isinstance(text, str) else "")
+    except ValueError:
+        raise InvalidError(f"address {text!r} cannot be one", 'write it as "10.0.0.5" or "fd00::5"') from None
+
+
+def _name(text: object) -> str:
+    if not isinstance(text, str) or len(text) > 253 or not all(map(_LABEL.fullmatch, text.split("."))):
+        raise InvalidError(f"host name {text!r} cannot be one", "use letters, digits and -, and dots between")
+    return text
