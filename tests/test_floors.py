@@ -32,7 +32,12 @@ OUTSIDE = ("cli", ABOVE_ALL)
 
 # Steps upwards that are meant.
 UPWARDS: Mapping[tuple[str, str], str] = {
-    ("kxflow.cli", "kxflow.testing.demo"): "`kxflow demo` runs on a fleet in this process, which is a testing one",
+    ("kxflow.cli.runs", "kxflow.testing.demo"): "`kxflow demo` runs on a fleet in this process, which is a testing one",
+    (
+        "kxflow.cli.plans",
+        "kxflow.testing.rehearsal",
+    ): "`kxflow rehearse` runs on clones of this machine, which is one too",
+    ("kxflow.cli.plans", "kxflow.testing.missing"): "and says what clones need",
 }
 # Imports that close a circle, all late or for types only.
 CIRCLES: Mapping[tuple[str, str], str] = {
@@ -148,9 +153,9 @@ def test_pure_floors_import_nothing_of_the_world(found: Mapping[str, Source]) ->
 def test_the_package_has_no_other_folders() -> None:
     """The folders below kxflow/ are the floors, and each is a package."""
     folders = {path.name for path in ROOT.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert folders <= (FLOORS.keys() - {"edge", "cli"}) | {ABOVE_ALL}
+    assert folders <= (FLOORS.keys() - {"edge"}) | {ABOVE_ALL}
     assert all((ROOT / name / "__init__.py").is_file() for name in folders)
-    assert {path.name for path in ROOT.iterdir() if path.is_file()} == {"__init__.py", "cli.py", "edge.py", "py.typed"}
+    assert {path.name for path in ROOT.iterdir() if path.is_file()} == {"__init__.py", "edge.py", "py.typed"}
 
 
 def test_the_house_has_no_other_folders() -> None:
@@ -206,8 +211,8 @@ def test_an_import_upwards_is_found(found: Mapping[str, Source], text: str) -> N
         ("kxflow.interpreters.made_up", "from kxflow.connectors.memory import MemoryConnector", False),
         ("kxflow.edge", "from kxflow.sinks.console import console", True),
         ("kxflow.edge", "from kxflow.testing.demo import first_release", False),
-        ("kxflow.cli", "from kxflow.testing.demo import first_release", True),
-        ("kxflow.cli", "from kxflow.testing.embedded import embedded_fleet", False),
+        ("kxflow.cli.runs", "from kxflow.testing.demo import first_release", True),
+        ("kxflow.cli.runs", "from kxflow.testing.embedded import embedded_fleet", False),
         ("kxflow.cli", "import kxflow", True),
         ("kxflow.testing.made_up", "import kxflow.cli", True),
         ("kxflow.plugins.made_up", "from kxflow.values.host import Host", False),

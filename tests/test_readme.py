@@ -15,7 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 import kxflow as kx
-from kxflow import cli
+from kxflow import cli, resources
+from kxflow.cli import status
 from kxflow.testing.plugin import MakeEmbeddedFleet, embedded_fleet
 from tests.cli.program import Program, environment, inventory
 
@@ -56,7 +57,7 @@ def inline(text: str) -> list[str]:
     return re.findall(r"`([^`\n]+)`", prose)
 
 
-DEPLOY, *TESTING = blocks("python")
+DEPLOY, SITE, ALIAS, *TESTING = blocks("python")
 
 
 @pytest.fixture(scope="module")
@@ -113,11 +114,11 @@ def test_the_pipeline_runs_and_a_second_run_skips_everything(
     hosts = names["fleet"].hosts
     fleet = embedded_fleet(names=[each.name for each in hosts], roles={each.name: each.roles for each in hosts})
     kxflow.file("fleet.toml", inventory(fleet))
-    for log, status in (("first.ndjson", "Succeeded"), ("second.ndjson", "Skipped")):
+    for log, word in (("first.ndjson", "Succeeded"), ("second.ndjson", "Skipped")):
         done = kxflow.run("run", "deploy.py", "-i", "fleet.toml", "--log", log)
         assert (done.code, done.err) == (0, "")
         report = kx.read_log(kxflow.folder / log).report()
-        assert [each.status.name for each in report] == [status] * 3
+        assert [each.status.name for each in report] == [word] * 3
     token = (fleet.home("db1") / "app-token").read_text("ascii").strip()
     assert (fleet.home("web2") / "joined").read_text("ascii") == f"web2 {token}\n"
     assert not any(token.encode() in path.read_bytes() for path in kxflow.folder.glob("*.ndjson"))
@@ -182,6 +183,44 @@ def test_settings_that_the_prose_names_can_be_set(setting: str, tmp_path: Path) 
     assert kx.Cluster.load(path).names == ("web1",)
 
 
+# Resources
+
+
+def test_the_site_of_resources_fits_together_and_can_be_planned(names: dict[str, Any]) -> None:
+    """Every resource that the README names is there; a plan of it foresees every step."""
+    exec(compile(SITE, "site.py", "exec"), names)  # noqa: S102 -- the README's own
+    assert kx.check(names["site"], names["fleet"]) == []
+    memory = kx.MemoryConnector(lambda *_: kx.Reply(held=True))
+    planned = kx.plan(names["site"], names["fleet"], connector=memory)
+    assert planned.tally[kx.Effect.none] == len(planned) > 0
+
+
+def test_the_table_of_resources_names_all_of_them() -> None:
+    """Each with how it is idempotent, and what it was proven on."""
+    rows = table("States instead of commands", "resource")
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row[0])}
+    assert named == set(resources.__all__)
+    assert all(len(row) == 3 and row[1] for row in rows)
+    assert {row[2] for row in rows} <= {"real host", "recorded replies", "real host; others: recorded replies"}
+
+
+def test_a_resource_of_ones_own_is_idempotent_and_can_be_taken_back(names: dict[str, Any], tmp_path: Path) -> None:
+    """In fewer than 40 lines."""
+    assert ALIAS.count("\n") < 40
+    exec(compile(ALIAS, "alias.py", "exec"), names)  # noqa: S102 -- the README's own
+    path = tmp_path / "aliases"
+    path.write_text("root: admin\nwww: old\n")
+    here = kx.Cluster([kx.Host("here")], connect=kx.Local())
+    steps = [names["alias"]("www", "ops", path=str(path)), names["alias"]("new", "ops", path=str(path))]
+    pipeline = kx.pipeline("p", kx.module("m", kx.task("t", *(s.named(str(i)) for i, s in enumerate(steps)))))
+    first = kx.report_of(kx.run(pipeline, here))
+    assert [each.status.name for each in first] == ["Succeeded"] * 2
+    assert path.read_text() == "root: admin\nwww: ops\nnew: ops\n"
+    assert [each.status.name for each in kx.report_of(kx.run(pipeline, here))] == ["Skipped"] * 2
+    assert kx.report_of(kx.rollback(pipeline, here, first)).succeeded
+    assert sorted(path.read_text().splitlines()) == ["root: admin", "www: old"]
+
+
 # The command line
 
 
@@ -214,8 +253,16 @@ def test_every_selector_in_the_prose_can_be_read() -> None:
 def test_the_exit_statuses_are_those_of_the_program() -> None:
     """Each of them, and no other."""
     numbers = [int(part) for row in table("The command line", "exit status") for part in row[0].split(", ")]
-    signals = [cli.SIGNALLED + number for number in (1, 2, 15)]
-    assert numbers == [cli.OK, cli.FAILED, cli.INVALID, cli.UNREACHABLE, cli.LOST, cli.UNRECORDED, *signals]
+    signals = [status.SIGNALLED + number for number in (1, 2, 15)]
+    assert numbers == [
+        status.OK,
+        status.FAILED,
+        status.INVALID,
+        status.UNREACHABLE,
+        status.LOST,
+        status.UNRECORDED,
+        *signals,
+    ]
 
 
 # What comes back
@@ -308,7 +355,7 @@ def test_it_is_short() -> None:
     """What it is, in five lines; the whole, on a few screens."""
     about = TEXT.partition("\n\n")[2].partition("\n\n")[0]
     assert len(about.splitlines()) == 5
-    assert len(TEXT.splitlines()) < 200
+    assert len(TEXT.splitlines()) < 300
 
 
 def test_help_of_the_program_and_the_readme_say_the_same_of_examples() -> None:

@@ -10,6 +10,8 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from kxflow.flow.changes import on_change
+
 if TYPE_CHECKING:
     from kxflow.resources.absence import absent
     from kxflow.resources.authorized import authorized_key
@@ -76,6 +78,7 @@ __all__ = [
     "line",
     "link",
     "mount",
+    "on_change",
     "package",
     "reload_service",
     "replace",

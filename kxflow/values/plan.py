@@ -15,6 +15,7 @@ from frozendict import frozendict
 
 from kxflow.values.cluster import Cluster
 from kxflow.values.errors import InvalidError, KxflowError
+from kxflow.values.freeze import freeze
 from kxflow.values.result import Change, Position
 
 VERSION: Final = 1
@@ -63,6 +64,10 @@ class Planned:
         return f"{self.host} {self.path}: {self.effect.value}{why}"
 
 
+def _origin(value: Mapping[str, Any]) -> frozendict[str, Any]:
+    return frozendict({name: freeze(each) for name, each in value.items()})
+
+
 def _entries(value: Iterable[Planned]) -> tuple[Planned, ...]:
     return tuple(value)
 
@@ -86,7 +91,7 @@ class Plan:
     fingerprint: str
     cluster: str
     entries: tuple[Planned, ...] = field(default=(), converter=_entries)
-    origin: frozendict[str, Any] = field(factory=frozendict, converter=frozendict, eq=False)
+    origin: frozendict[str, Any] = field(factory=frozendict, converter=_origin, eq=False)
 
     @property
     def changes(self) -> tuple[Planned, ...]:

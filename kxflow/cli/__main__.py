@@ -1,0 +1,5 @@
+"""`python -m kxflow.cli`."""
+
+from kxflow.cli import main
+
+main()

@@ -1,0 +1,116 @@
+"""`kxflow plan`, `apply`, `rollback`, `rehearse` as a person uses them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import kxflow as kx
+from kxflow.testing.plugin import need_program
+from tests.cli.program import ONE, Program
+
+DEPLOY = """
+import kxflow as kx
+from kxflow.resources import file
+
+@kx.step
+def conf(ctx):
+    return file(f"{ctx.vars['root']}/conf", content=f"port={ctx.vars['port']}\\n", mode=0o640)
+
+deploy = kx.pipeline("deploy", kx.module("app", kx.task("conf", conf, kx.command("blind", "true"))))
+"""
+
+
+@pytest.fixture
+def site(kxflow: Program) -> Program:
+    """A pipeline, an inventory, and a file that is there already."""
+    kxflow.file("deploy.py", DEPLOY)
+    kxflow.file("hosts.toml", f"{ONE}\n[vars]\nroot = {str(kxflow.folder)!r}\nport = 80\n")
+    kxflow.file("conf", "port=1\n")
+    return kxflow
+
+
+def test_plan_shows_diffs_and_changes_nothing(site: Program) -> None:
+    """A line for each step, the diff below, a tally last; exit status 0."""
+    done = site.run("plan", "deploy.py", "-i", "hosts.toml")
+    assert (done.code, done.err) == (0, "")
+    assert "~ app/conf/conf: would change: here" in done.out
+    assert "    -port=1\n    +port=80\n" in done.out
+    assert "? app/conf/blind: unknown (it has no check: it would run): here" in done.out
+    assert done.out.endswith("deploy: 1 would change, 1 unknown on 1 host\n")
+    assert (site.folder / "conf").read_text() == "port=1\n"
+
+
+def test_a_saved_plan_is_applied(site: Program) -> None:
+    """From the same folder, with what `--set` said; a second plan has nothing to change."""
+    saved = site.run("plan", "deploy.py", "-i", "hosts.toml", "--set", "port=8080", "--save", "my.plan")
+    assert saved.code == 0
+    assert saved.out.endswith("saved: kxflow apply my.plan\n")
+    done = site.run("apply", "my.plan", "--log", "run.ndjson")
+    assert (done.code, done.err) == (0, "")
+    assert (site.folder / "conf").read_text() == "port=8080\n"
+    assert (site.folder / "conf").stat().st_mode & 0o777 == 0o640
+    assert kx.read_log(site.folder / "run.ndjson").report().succeeded
+    again = site.run("plan", "deploy.py", "-i", "hosts.toml", "--set", "port=8080", "--all")
+    assert "= app/conf/conf: no change (check): here" in again.out
+
+
+def test_apply_refuses_what_is_no_longer_planned(site: Program) -> None:
+    """Exit status 2, the difference in words, and nothing was done."""
+    assert site.run("plan", "deploy.py", "-i", "hosts.toml", "--save", "my.plan").code == 0
+    site.file("conf", "port=2\n")
+    done = site.run("apply", "my.plan")
+    assert done.code == 2
+    assert "no longer what was planned" in done.err
+    assert "-port=1" in done.err
+    assert "-port=2" in done.err
+    assert (site.folder / "conf").read_text() == "port=2\n"
+    site.file("deploy.py", DEPLOY.replace('"blind"', '"other"'))
+    assert "the pipeline is another" in site.run("apply", "my.plan").err
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("apply", "nothing.plan"), "nothing.plan: No such file or directory"),
+        (("apply", "deploy.py"), "deploy.py is no plan"),
+        (("plan", "deploy.py"), "name an inventory with -i"),
+        (("plan", "deploy.py", "-i", "hosts.toml", "--limit", "role:x"), "matches no host"),
+        (("plan", "deploy.py", "-i", "hosts.toml", "--save", "no/such/folder"), "no/such/folder: No such file"),
+        (("rollback", "deploy.py", "nothing.ndjson", "-i", "hosts.toml"), "nothing.ndjson: No such file"),
+        (("rehearse", "deploy.py"), "name an inventory with -i"),
+    ],
+)
+def test_bad_input_is_told_and_nothing_is_done(site: Program, args: tuple[str, ...], words: str) -> None:
+    """Exit status 2."""
+    done = site.run(*args)
+    assert done.code == 2
+    assert words in done.err
+    assert (site.folder / "conf").read_text() == "port=1\n"
+
+
+def test_rollback_takes_a_run_back_by_its_log(site: Program) -> None:
+    """Content and mode are as they were; what cannot be taken back is said."""
+    (site.folder / "conf").chmod(0o600)
+    assert site.run("run", "deploy.py", "-i", "hosts.toml", "--log", "run.ndjson").code == 0
+    assert (site.folder / "conf").read_text() == "port=80\n"
+    done = site.run("rollback", "deploy.py", "run.ndjson", "-i", "hosts.toml")
+    assert (done.code, done.err) == (0, "")
+    assert "blind: skipped (skip: cannot be taken back: it has no undo=)" in done.out
+    assert (site.folder / "conf").read_text() == "port=1\n"
+    assert (site.folder / "conf").stat().st_mode & 0o777 == 0o600
+
+
+def test_rehearse_runs_on_a_clone_and_tells_what_it_changed(site: Program) -> None:
+    """The machine itself stays as it is."""
+    if os.geteuid() != 0:
+        pytest.skip("not run: only root clones a machine with all its users")
+    need_program("unshare")
+    root = Path("/srv")
+    site.file("hosts.toml", f"{ONE}\n[vars]\nroot = {str(root)!r}\nport = 80\n")
+    done = site.run("rehearse", "deploy.py", "-i", "hosts.toml")
+    assert (done.code, done.err) == (0, "")
+    assert "changed on here:\n  + /srv/conf\n" in done.out
+    assert not (root / "conf").exists()
