@@ -66,11 +66,11 @@ def groups(mark: str) -> set[int]:
 
 
 def owned(uid: int) -> list[int]:
-    """Processes of a user."""
+    """Processes of a user, the server's own apart."""
     found = []
-    for pid, _, _ in processes():
+    for pid, _, line in processes():
         try:
-            if Path("/proc", str(pid)).stat().st_uid == uid:
+            if not line.startswith(b"sshd: ") and Path("/proc", str(pid)).stat().st_uid == uid:
                 found.append(pid)
         except OSError:
             continue
