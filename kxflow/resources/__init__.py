@@ -13,29 +13,41 @@ if TYPE_CHECKING:
     from kxflow.resources.absence import absent
     from kxflow.resources.blocks import block
     from kxflow.resources.directories import directory
+    from kxflow.resources.downloads import download
+    from kxflow.resources.fetching import fetch
     from kxflow.resources.files import file
     from kxflow.resources.lines import line
     from kxflow.resources.links import link
     from kxflow.resources.replacing import replace
+    from kxflow.resources.syncing import sync
+    from kxflow.resources.unpacking import unpack
 
 _HOMES: Final = {
     "absent": "absence",
     "block": "blocks",
     "directory": "directories",
+    "download": "downloads",
+    "fetch": "fetching",
     "file": "files",
     "line": "lines",
     "link": "links",
     "replace": "replacing",
+    "sync": "syncing",
+    "unpack": "unpacking",
 }
 
 __all__ = [
     "absent",
     "block",
     "directory",
+    "download",
+    "fetch",
     "file",
     "line",
     "link",
     "replace",
+    "sync",
+    "unpack",
 ]
 
 
