@@ -36,6 +36,7 @@ class Over:
         done: Its last frame came: `end`, `halt` or `stop`.
         killed: The host says that it ended the step in progress, and whether its death is confirmed.
         why: Why we asked for that; None where the host did so by itself, or the program was cut.
+        broken: Why the file behind the program was not sent to its end: then the host has not begun with it.
         began: A first frame came: something ran.
         exit: How the process ended, where that is known.
         index: The op in progress when it was cut or killed.
@@ -45,6 +46,7 @@ class Over:
     done: frames.Done | None = None
     killed: frames.Killed | None = None
     why: Why | None = None
+    broken: str | None = None
     began: bool = False
     exit: Exit | None = None
     index: int | None = None
@@ -73,6 +75,7 @@ class Conversation:
         self._behind = behind
         self._sending = anyio.CancelScope()
         self._sent = behind is None
+        self._broken: str | None = None
         self._link = link
         self._program = program
         self._brake = brake
@@ -126,6 +129,7 @@ class Conversation:
             done=self._done,
             killed=self._killed,
             why=self._why,
+            broken=self._broken,
             began=self._up,
             exit=ended,
             index=index,
@@ -144,7 +148,9 @@ class Conversation:
                 async for data in self._behind:
                     await process.write(data)
                 whole = True
-            except (LinkBrokenError, UploadError):
+            except UploadError as error:
+                self._broken = str(error)
+            except LinkBrokenError:
                 pass
         self._sent = True
         if not whole:

@@ -24,5 +24,8 @@ def printf_format(data: bytes) -> bytes:
 
     >>> printf_format(b"50%\\x00")
     b"'50%%\\\\000'"
+
+    A leading dash would be an option.
     """
-    return quote(data.replace(b"\\", b"\\\\").replace(b"%", b"%%").replace(b"\0", b"\\000"))
+    escaped = data.replace(b"\\", b"\\\\").replace(b"%", b"%%").replace(b"\0", b"\\000")
+    return quote(b"\\055" + escaped[1:] if escaped.startswith(b"-") else escaped)
