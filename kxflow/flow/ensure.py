@@ -88,6 +88,7 @@ def ensure(
     wanted: Mapping[str, str | int] | None,
     *,
     name: str | None = None,
+    kind: str | None = None,
     content: Content | None = None,
 ) -> Step[Ensured]:
     """A step that sees to a state: Skipped where it is there already, Failed where it did not come about.
@@ -96,14 +97,15 @@ def ensure(
         resource: The thing.
         wanted: Its attributes; None takes it away.
         name: Of the step; kind and name of the thing where not given.
+        kind: What the name begins with, where that is not the thing's kind.
         content: How to see what it holds.
 
     Raises:
         InvalidError: A state or name that cannot be.
     """
-    kind, its = resource.key
+    its = resource.key[1]
     shown = its if its.isprintable() else ascii(its)[1:-1]
-    step_name = check_name(name or f"{kind} {shown}"[:200], "step", slash=True)
+    step_name = check_name(name or f"{kind or resource.key[0]} {shown}"[:200].rstrip(), "step", slash=True)
     try:
         action = ensuring(resource, wanted, content=content)
     except InvalidError as error:

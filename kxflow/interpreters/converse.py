@@ -55,6 +55,7 @@ class Over:
         done: Its last frame came: `end`, `halt` or `stop`.
         killed: The host says that it ended the step in progress, and whether its death is confirmed.
         why: Why we asked for that; None where the host did so by itself, or the program was cut.
+        broken: Why the file behind the program was not sent to its end: then the host has not begun with it.
         began: A first frame came: something ran.
         exit: How the process ended, where that is known.
         whole: Both streams were read to their end, and the connection was not cut: nothing more was to come.
@@ -65,6 +66,7 @@ class Over:
     done: frames.Done | None = None
     killed: frames.Killed | None = None
     why: Why | None = None
+    broken: str | None = None
     began: bool = False
     exit: Exit | None = None
     whole: bool = False
@@ -94,6 +96,7 @@ class Conversation:
         self._behind = behind
         self._sending = anyio.CancelScope()
         self._sent = behind is None
+        self._broken: str | None = None
         self._link = link
         self._program = program
         self._brake = brake
@@ -152,6 +155,7 @@ class Conversation:
             done=self._done,
             killed=self._killed,
             why=self._why,
+            broken=self._broken,
             began=self._up,
             exit=ended,
             whole=not self._open and self._link.alive,
@@ -180,7 +184,9 @@ class Conversation:
                 async for data in self._behind:
                     await process.write(data)
                 whole = True
-            except (LinkBrokenError, UploadError):
+            except UploadError as error:
+                self._broken = str(error)
+            except LinkBrokenError:
                 pass
         self._sent = True
         if not whole:

@@ -125,7 +125,7 @@ def _judge(command: Command[Any], ended: frames.Ended, where: str) -> tuple[Stat
     what = "the command" if command.sensitive else f"`{_short(str(command))}`"
     if ended.how == "ran" and ended.exit_code not in command.ok_codes:
         if command.tells and not command.sensitive and (words := str(ended.stderr).strip().splitlines()):
-            said = "; ".join(_short(each, 160) for each in words[-2:])
+            said = "; ".join(_short(each, 300) for each in words[-2:])
             return _failed("exit", f"{said} (exit status {ended.exit_code})", where)
         if ended.signal is not None:
             return _failed("signal", f"{what} was ended by signal {ended.signal}", where)
@@ -169,9 +169,8 @@ def _not_as_wanted(command: Command[Any], ended: frames.Ended) -> str:
     got, wanted = ended.after.decode("utf-8", "backslashreplace").split("\n"), command.probe.wanted.split("\n")
     missing = "; ".join(line for line in wanted if line not in got)
     there = "; ".join(line for line in got if line not in wanted)
-    return _short(
-        f"the wanted state did not come about: wanted {missing or 'nothing more'}, found {there or 'nothing'}"
-    )
+    told = f"the wanted state did not come about: wanted {missing or 'nothing more'}, found {there or 'nothing'}"
+    return _short(told, 400)
 
 
 def _escalation(command: Command[Any], ended: frames.Ended) -> str:
@@ -227,6 +226,8 @@ def of_over(over: Over, span: Span, where: str, *, sensitive: bool = False) -> P
 
 def _end_without_frame(over: Over, where: str) -> tuple[Status, Fault]:
     killed = over.killed
+    if over.broken is not None:
+        return Status.Failed, Fault("upload", over.broken, where, "make the step again; nothing was put in place")
     if killed is not None:
         return _killed(over.why or ("timed_out" if killed.why == "timeout" else "connection"), killed, where)
     if over.why is not None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from kxflow.resources.checkout import git
     from kxflow.resources.crontab import cron
     from kxflow.resources.directories import directory
+    from kxflow.resources.downloads import download
+    from kxflow.resources.fetching import fetch
     from kxflow.resources.files import file
     from kxflow.resources.groups import group
     from kxflow.resources.hosts import hosts_entry
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
     from kxflow.resources.services import reload_service, restart_service, service
     from kxflow.resources.sudo import sudoers
     from kxflow.resources.swapfile import swap
+    from kxflow.resources.syncing import sync
     from kxflow.resources.sysctls import sysctl
+    from kxflow.resources.unpacking import unpack
     from kxflow.resources.users import user
     from kxflow.resources.zones import timezone
 
@@ -42,6 +46,8 @@ _HOMES: Final = {
     "block": "blocks",
     "cron": "crontab",
     "directory": "directories",
+    "download": "downloads",
+    "fetch": "fetching",
     "file": "files",
     "git": "checkout",
     "group": "groups",
@@ -58,8 +64,10 @@ _HOMES: Final = {
     "service": "services",
     "sudoers": "sudo",
     "swap": "swapfile",
+    "sync": "syncing",
     "sysctl": "sysctls",
     "timezone": "zones",
+    "unpack": "unpacking",
     "user": "users",
 }
 
@@ -69,6 +77,8 @@ __all__ = [
     "block",
     "cron",
     "directory",
+    "download",
+    "fetch",
     "file",
     "git",
     "group",
@@ -86,8 +96,10 @@ __all__ = [
     "service",
     "sudoers",
     "swap",
+    "sync",
     "sysctl",
     "timezone",
+    "unpack",
     "user",
 ]
 

@@ -17,6 +17,7 @@ from kxflow.resources.paths import (
     ask_rights,
     mode_text,
     own_words,
+    parent_of,
     remote_path,
     rights,
     sh,
@@ -86,12 +87,12 @@ fi
         where = sh(self.path)
         if "type" not in wanted:
             return command(self._away(wanted.get("missing", self.path)))
-        parent = f"(umask 022; mkdir -p -- {sh(_parent(self.path))}) || exit 1\n" if self.parents else ""
-        told = sh(f"there is no folder {_parent(self.path)}: parents=True makes it")
+        parent = f"(umask 022; mkdir -p -- {sh(parent_of(self.path))}) || exit 1\n" if self.parents else ""
+        told = sh(f"there is no folder {parent_of(self.path)}: parents=True makes it")
         opened = "" if "mode" in wanted else f" && chmod 755 -- {where}"
         text = f"""\
 if [ ! -e {where} ]; then
-{parent}[ -d {sh(_parent(self.path))} ] || kx_no {told}
+{parent}[ -d {sh(parent_of(self.path))} ] || kx_no {told}
 (umask 077; mkdir -- {where}){opened} || exit 1
 fi
 """
@@ -108,7 +109,7 @@ fi
             lines.append(f"[ ! -e {sh(path)} ] || rmdir -- {sh(path)} || exit 1")
             if path == top:
                 return "\n".join(lines)
-            path = _parent(path)
+            path = parent_of(path)
 
     def _find(self) -> str:
         """The start of every `find`: neither the folder itself nor another file system."""
@@ -117,11 +118,12 @@ fi
     def _ask_below(self) -> str:
         """One `find` that prints what differs; a mark behind it tells that it could not see everything."""
         owner = self._owner_differs
-        of_links = f'-type l \\( {owner} \\) -exec sh -c "$kx_y" - {{}} + -o' if owner else ""
+        of_links = f'! -name . -type l \\( {owner} \\) -exec sh -c "$kx_y" - {{}} + -o' if owner else ""
         known = "".join(
             f" && find / -prune -{kind} {sh(its)} >/dev/null 2>&1" for kind, its in self._owners if not its.isdecimal()
         )
-        seen = f'{self._find()} \\( {of_links} ! -type l \\( {self._differs} \\) -exec sh -c "$kx_y" %a {{}} + \\)'
+        # -exec … + at the top: busybox forgets it in parentheses
+        seen = f'find . -xdev {of_links} ! -name . ! -type l \\( {self._differs} \\) -exec sh -c "$kx_y" %a {{}} +'
         return rf"""
 LC_ALL=C
 export LC_ALL
@@ -185,10 +187,6 @@ def own_pair(its: dict[str, str]) -> str:
     owner = its.get("owner") or its.get("uid", "")
     group = its.get("group") or its.get("gid", "")
     return f"{owner}:{group}" if group else owner
-
-
-def _parent(path: str) -> str:
-    return path.rpartition("/")[0] or "/"
 
 
 def _restore(listing: str) -> Iterator[str]:

@@ -168,7 +168,7 @@ def file(
     data = _of_source(where, source) if source is not None else _data(where, content)
     its = File(where, data, backup)
     wanted = {"type": "file", **({} if data is None else {"sha256": _sha256(data)}), **told}
-    if isinstance(data, Secret):
+    if data is None or isinstance(data, Secret):
         return ensure(its, wanted, name=name)
     return ensure(its, wanted, name=name, content=shown(where, data if isinstance(data, bytes) else None))
 

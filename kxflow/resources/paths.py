@@ -44,6 +44,15 @@ def remote_path(path: PathLike, what: str = "path") -> str:
     return re.sub("/{2,}", "/", text)
 
 
+def parent_of(path: str) -> str:
+    """The folder that it is in.
+
+    >>> parent_of("/srv"), parent_of("/srv/app")
+    ('/', '/srv')
+    """
+    return path.rpartition("/")[0] or "/"
+
+
 def sh(text: str | bytes) -> str:
     """A word of shell text, quoted."""
     return quote(text).decode("utf-8", "surrogateescape")

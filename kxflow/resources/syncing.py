@@ -13,7 +13,7 @@ from kxflow.flow.ensure import Content, ensure, ensuring
 from kxflow.flow.step import Step
 from kxflow.resources import trees
 from kxflow.resources.absence import KEPT
-from kxflow.resources.paths import Account, PathLike, account, mode_text, remote_path, sh, word_chunks
+from kxflow.resources.paths import Account, PathLike, account, mode_text, parent_of, remote_path, sh, word_chunks
 from kxflow.resources.present import TEXT_LIMIT, command
 from kxflow.resources.trees import Entry, Modes, Parcel, Plan
 from kxflow.values.action import Command, Probe, Upload
@@ -76,11 +76,11 @@ cd -- {where} || exit 1
     def _all(self) -> str:
         """A function that prints the list; one that is not complete holds a line that no list has."""
         if self.delete:
-            return f"kx_all() {{ kx_list . -xdev {trees.find_words(self.exclude)}; }}"
+            return f"kx_all() {{ kx_only='! -name .'; kx_list . -xdev {trees.find_words(self.exclude)}; }}"
         lists = "".join(
             f"kx_list {some} -prune 2>/dev/null\n" for some in word_chunks(each.name for each in self.entries)
         )
-        return f"kx_all() {{\n{{\n{lists}:\n}} | grep -vx '!' | sort -t ' ' -k 3\n}}"
+        return f"kx_all() {{\nkx_only=\n{{\n{lists}:\n}} | grep -vx '!' | sort -t ' ' -k 3\n}}"
 
     @property
     def content(self) -> Content:
@@ -136,10 +136,11 @@ cd -- {where} || exit 1
     def _text(self, plan: Plan) -> str:
         """Shell text of a plan: what is in the way goes first, then all is made, then what is too much goes."""
         where, failed = sh(self.path), sh(f"cannot write below {self.path}")
+        parent = parent_of(self.path)
         steps: list[str] = [
             f"""\
 if [ ! -e {where} ]; then
-  [ -d {sh(_parent(self.path))} ] || kx_no {sh(f"there is no folder {_parent(self.path)}: make it in an earlier step")}
+  [ -d {sh(parent)} ] || kx_no {sh(f"there is no folder {parent}: make it in an earlier step")}
   (umask 022; mkdir -- {where}) || exit 1
 fi
 cd -- {where} || exit 1
@@ -257,10 +258,6 @@ kx_link() {
   return $kx_r
 }
 """
-
-
-def _parent(path: str) -> str:
-    return path.rpartition("/")[0] or "/"
 
 
 def _short(its: State) -> State:

@@ -24,7 +24,8 @@ TEMPS: Final = ".kx.????????"
 PIECE: Final = 1 << 20
 _BLOCK: Final = tarfile.BLOCKSIZE
 
-# kx_list START… WORDS is a `find` that prints what it finds, sorted. For each thing there is one line of its kind (`f`,
+# kx_list START… WORDS is a `find` that prints what it finds, sorted; kx_only holds tests for all that is told of. (They
+# are said three times: busybox forgets `-exec … +` in parentheses.) For each thing there is one line of its kind (`f`,
 # `d`, `l` or `o`) with its digest, or of a link what it leads to, and one of its mode (`m`) and owner. Names in it
 # never hold `//`, so what follows is told from them. All names go through the tools as arguments, many at a time (loops
 # in a shell are quadratic where they shift arguments: 80 s for 20,000 files); only those with a backslash or a line
@@ -86,12 +87,11 @@ kx_list() {
   else
     kx_stat='stat -f' kx_form=$kx_bsd kx_link=$kx_bsd_l kx_name=%N
   fi
-  { find "$@" \( \
-    \( -path "$kx_odd" -o -type l -o ! -type f ! -type d \) \
+  { find "$@" $kx_only \( -path "$kx_odd" -o -type l -o ! -type f ! -type d \) \
       -exec sh -c "$kx_each" sh "$kx_stat" "$kx_hash" "$kx_form" "$kx_link" {} + \
-    -o -type f -exec $kx_hash {} + -exec $kx_stat "m $kx_form $kx_name" {} + \
-    -o -type d -exec $kx_stat "d - $kx_name${kx_nl}m $kx_form $kx_name" {} + \
-  \) || echo '!'; } |
+    -o $kx_only -type f -exec $kx_hash {} + -exec $kx_stat "m $kx_form $kx_name" {} + \
+    -o $kx_only -type d -exec $kx_stat "d - $kx_name${kx_nl}m $kx_form $kx_name" {} + \
+  || echo '!'; } |
     sed 's/^\([0-9a-f]\{64\}\) [ *]*/f \1 /' | sort -t ' ' -k 3
 }
 """
@@ -255,7 +255,7 @@ def find_words(patterns: Iterable[str]) -> str:
     """What `find .` is told so that it passes over what is excluded."""
     tests = [f"-path {sh(f'./{TEMPS}')}"]
     tests += [f"-path {sh(f'./{each}')}" if "/" in each else f"-name {sh(each)}" for each in patterns]
-    return rf"\( {' -o '.join(tests)} \) -prune -o ! -name ."
+    return rf"\( {' -o '.join(tests)} \) -prune -o"
 
 
 @frozen

@@ -13,6 +13,8 @@ kx_open PATH            a temporary file beside the target into kx_up: fill it, 
 kx_own PATH MODE OWNER GROUP
 owner and mode of what is there, where not empty
 kx_no TEXT              say why it cannot be done, and end with 1
+
+They use kx_x, kx_z, kx_k, kx_t, kx_m, kx_o and kx_p for themselves: what is kept in these over a word is lost.
 """
 
 from __future__ import annotations
