@@ -46,8 +46,11 @@ kx_resolve() {
 }
 """
 _ORIGIN: Final = """\
-if [ "$kx_url" ]; then git -C "$kx_d" config remote.origin.url "$kx_url"
-else git -C "$kx_d" config --unset-all remote.origin.url; fi || exit 1
+if [ -z "$kx_url" ]; then git -C "$kx_d" config --remove-section remote.origin || exit 1; else
+git -C "$kx_d" config remote.origin.url "$kx_url" || exit 1
+git -C "$kx_d" config --get remote.origin.fetch >/dev/null ||
+git -C "$kx_d" config remote.origin.fetch '+refs/heads/*:refs/remotes/origin/*' || exit 1
+fi
 """
 _HEAD: Final = """\
 kx_head=$(git -C "$kx_d" rev-parse -q --verify 'HEAD^{commit}')
@@ -157,9 +160,7 @@ trap 'exit 129' HUP
 kx_d=$kx_t/new
 git clone -q --no-checkout -- "$kx_url" "$kx_d" || exit 1
 fi
-{_ORIGIN}git -C "$kx_d" config --get remote.origin.fetch >/dev/null ||
-git -C "$kx_d" config remote.origin.fetch '+refs/heads/*:refs/remotes/origin/*' || exit 1
-if [ "$kx_t" ]; then kx_head=; else
+{_ORIGIN}if [ "$kx_t" ]; then kx_head=; else
 {_HEAD}fi
 {get}{"" if self.force else _CAREFUL}{go}{_NOTE}[ "$kx_t" ] || exit 0
 [ ! -d "$real" ] || rmdir -- "$real" || exit 1
