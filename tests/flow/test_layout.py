@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import kxflow as kx
 from kxflow.flow.layout import Layout, lay_out
 from kxflow.values.event import TaskShape
 from tests.flow.drawn import clusters, step_of
+from tests.laws import laws
 
 FLEET = kx.Cluster([kx.Host("db1", roles={"db"}), kx.Host("web1", roles={"web"}), kx.Host("web2", roles={"web"})])
 
@@ -126,7 +127,7 @@ def test_rescue_steps_stand_behind_the_rescued() -> None:
     assert [slot.index for slot in slots] == [0, 1, 2, 3, 4]
 
 
-@settings(deadline=None, max_examples=50)
+@laws(50)
 @given(cluster=clusters(), sizes=st.lists(st.lists(st.integers(0, 3), max_size=3), max_size=3))
 def test_places_are_hosts_times_steps_each_once(cluster: kx.Cluster, sizes: list[list[int]]) -> None:
     """Law 3, of the layout: the sum over tasks of selected hosts times steps, and no address twice."""

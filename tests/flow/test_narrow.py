@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 import kxflow as kx
 from kxflow.flow.layout import lay_out
 from kxflow.flow.narrow import hostless, limited
 from kxflow.flow.selectors import Selector
 from tests.flow.drawn import clusters, selectors, step_of
+from tests.laws import laws
 
 FLEET = kx.Cluster(
     [kx.Host("db1", roles={"db"}), kx.Host("db2", roles={"db"}), kx.Host("web1", roles={"web"}), kx.Host("web2")]
@@ -57,7 +58,7 @@ def test_limited_leaves_the_cluster_whole() -> None:
     assert hosts(part) == {"m/lead": [], "m/each": ["web1"]}
 
 
-@settings(deadline=None, max_examples=60)
+@laws(60)
 @given(on=selectors(), limit=selectors(), cluster=clusters(least=1))
 def test_limited_hosts_are_those_of_both(on: Selector, limit: Selector, cluster: kx.Cluster) -> None:
     """Whatever the selectors; a limit of no host at all is refused."""

@@ -7,15 +7,16 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import kxflow as kx
 from kxflow.flow.policy import Policy, Waves
 from kxflow.flow.selectors import Selector
 from tests.flow.drawn import policies, selectors, tallies
+from tests.laws import laws
 
-LAWS = settings(deadline=None, max_examples=60)
+LAWS = laws(60)
 FLEET = kx.Cluster([*(kx.Host(f"web{i}", roles={"web"}) for i in range(1, 11)), kx.Host("db1", roles={"db"})])
 
 
@@ -125,7 +126,7 @@ def test_max_failures_by_share_is_of_the_hosts_selected(share: str, total: int, 
         assert stops(kx.max_failures(share), tally(*names[: allowed + 1], total=total))
 
 
-@settings(deadline=None, max_examples=100)
+@laws(100)
 @given(tenths=st.integers(0, 1000), total=st.integers(1, 5000), failed=st.integers(0, 5000))
 @example(tenths=11, total=3000, failed=33)
 @example(tenths=7, total=1000, failed=7)
@@ -186,7 +187,7 @@ def rolled(sizes: list[int | str]) -> Waves | None:
         return None
 
 
-@settings(deadline=None, max_examples=200)
+@laws(200)
 @given(sizes=SIZES, total=st.integers(0, 5000))
 def test_waves_are_cumulative_rising_and_end_with_all(sizes: list[int | str], total: int) -> None:
     """The first has at least one host, each has more than the one before, the last one has all."""
@@ -201,7 +202,7 @@ def test_waves_are_cumulative_rising_and_end_with_all(sizes: list[int | str], to
     assert set(ends) == {number for number in accumulate([*wanted, total], max) if number}
 
 
-@settings(deadline=None, max_examples=200)
+@laws(200)
 @given(tenths=st.integers(0, 1000), total=st.integers(1, 5000))
 @example(tenths=11, total=3000)
 @example(tenths=999, total=1)

@@ -6,12 +6,13 @@ import warnings
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import kxflow as kx
 from kxflow.flow.selectors import And, Named, Or, Role, Selector
 from tests.flow.drawn import HOSTS, clusters, joined, selectors
+from tests.laws import laws
 
 FLEET = kx.Cluster(
     [
@@ -21,7 +22,7 @@ FLEET = kx.Cluster(
         kx.Host("lb", roles={"edge"}),
     ]
 )
-ALGEBRA = settings(deadline=None, max_examples=60)
+ALGEBRA = laws(60)
 
 
 def names(selector: Selector, cluster: kx.Cluster = FLEET) -> list[str]:
@@ -136,7 +137,7 @@ def test_text_form_means_the_same_on_every_cluster(selector: Selector, fleets: l
         assert read(cluster) == selector(cluster)
 
 
-@settings(deadline=None, max_examples=300)
+@laws(300)
 @given(text=st.text(max_size=30) | st.text("abrole:hst1*?[]!-,&|~() \t\nfirst", max_size=40))
 @example(text="first(role:web")
 @example(text="\ud800")
@@ -272,6 +273,7 @@ def test_bad_arguments_say_what_and_what_to_do(make: Any, words: str) -> None:
     assert caught.value.remedy
 
 
+@laws()
 @given(name=st.sampled_from(HOSTS))
 def test_every_name_of_a_host_can_be_selected(name: str) -> None:
     """Whatever a host may be called, `host(…)` and the text form take it."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import kxflow as kx
@@ -18,6 +18,7 @@ from kxflow.flow.step import Steps, flatten
 from kxflow.values.action import Command
 from kxflow.values.outcome import record_of
 from tests.flow.drawn import step_of
+from tests.laws import laws
 
 CTX = kx.context(kx.Host("web1", roles={"web"}, vars={"port": 80}))
 TOKEN = kx.command("token", "cat /token", parse=kx.Secret)
@@ -220,7 +221,7 @@ def leaves(part: Any) -> list[kx.Step[Any]]:
     return [part] if isinstance(part, kx.Step) else [each for member in part.members for each in leaves(member)]
 
 
-@settings(deadline=None, max_examples=60)
+@laws(60)
 @given(parts=st.lists(TREES, max_size=4))
 def test_any_nesting_of_steps_is_the_same_as_none(parts: list[Any]) -> None:
     """In a task, in a splice and in a rescue."""

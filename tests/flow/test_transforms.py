@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from attrs import fields
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import kxflow as kx
@@ -16,6 +16,7 @@ from kxflow.flow.inputs import Input
 from kxflow.flow.step import Condition, Retry
 from kxflow.values.action import OnController, Value
 from tests.flow.drawn import step_of
+from tests.laws import laws
 
 CTX = kx.context("web1")
 BASE = kx.command("base", "true", become="app", timeout=9)
@@ -74,7 +75,7 @@ def test_a_transform_changes_one_field_of_a_new_step(name: str) -> None:
     assert made.origin is BASE.origin
 
 
-@settings(deadline=None, max_examples=60)
+@laws(60)
 @given(names=st.lists(st.sampled_from(sorted(TRANSFORMS)), max_size=8))
 def test_any_chain_of_transforms_keeps_origin_and_name(names: list[str]) -> None:
     """So inputs find the step, whatever was said of it; those that differ commute."""
@@ -140,6 +141,7 @@ def test_retry_waits_longer_each_time() -> None:
     assert Retry(5).pause(4) == 0.0
 
 
+@laws()
 @given(
     tried=st.integers(1, 10**9),
     delay=st.floats(0, 1e300, allow_subnormal=False),

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import kxflow as kx
@@ -15,6 +15,7 @@ from kxflow.flow.layout import lay_out
 from kxflow.flow.wiring import Missing, Producer, Unwired, Values, Wiring, inputs_of, note
 from kxflow.values.result import ABSENT
 from tests.flow.drawn import step_of
+from tests.laws import laws
 
 FLEET = kx.Cluster([kx.Host("db1", roles={"db"}), kx.Host("web1", roles={"web"}), kx.Host("web2", roles={"web"})])
 COUNT = kx.command("count", "nproc", parse=int)
@@ -153,7 +154,7 @@ def test_inputs_of_conditions_belong_to_the_step() -> None:
     assert [name for name, _ in inputs_of(step)] == ["a", "b"]
 
 
-@settings(deadline=None, max_examples=60)
+@laws(60)
 @given(places=st.lists(st.booleans(), min_size=1, max_size=5), consumer=st.integers(0, 5))
 def test_an_input_resolves_to_the_one_earlier_place_or_says_why_not(places: list[bool], consumer: int) -> None:
     """Over all arrangements of producers around a consumer: none, one, several before it; some behind it."""

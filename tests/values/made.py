@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 import kxflow as kx
 from kxflow.testing.result_strategies import faults, step_results
+from tests.laws import laws
 
+RECORDS = laws(20, shrink=False)
 START = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve, frozen
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import kxflow as kx
@@ -24,8 +24,9 @@ from kxflow.values.action import (
     parts_of,
 )
 from tests.flow.drawn import commands
+from tests.laws import laws
 
-LAWS = settings(deadline=None, max_examples=50)
+LAWS = laws(50)
 
 
 def actions() -> st.SearchStrategy[kx.Action[Any]]:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import kxflow as kx
+from tests.laws import laws
 
 FLEET = kx.Cluster(
     [kx.Host("web2", roles={"web"}), kx.Host("db1", roles={"db", "old"}), kx.Host("web1", roles={"web"})]
@@ -84,7 +85,7 @@ def test_variables_are_looked_up_from_the_nearest_on() -> None:
 LEVEL = st.dictionaries(st.sampled_from("vwxyz"), st.integers(), max_size=4)
 
 
-@settings(deadline=None, max_examples=60)
+@laws(60)
 @given(
     cluster=LEVEL,
     roles=st.dictionaries(st.sampled_from(["r1", "r2", "r3"]), LEVEL),

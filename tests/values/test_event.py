@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import kxflow as kx
@@ -13,7 +13,7 @@ from kxflow.testing.result_strategies import faults
 from kxflow.values.event import Event, TaskShape
 from kxflow.values.fault import Fault
 from kxflow.values.result import Attempt
-from tests.values.made import START, result, result_lists
+from tests.values.made import RECORDS, START, result, result_lists
 
 PLACE: dict[str, Any] = {"module": "web", "task": "join", "step": "start", "host": "web1", "position": kx.Position()}
 BEGAN = kx.RunBegan(
@@ -36,7 +36,7 @@ def ended(*wrong: Fault) -> kx.RunEnded:
     return kx.RunEnded(run="r1", pipeline="deploy", at=START + dt.timedelta(seconds=9), faults=wrong)
 
 
-@settings(deadline=None, max_examples=25)
+@RECORDS
 @given(results=result_lists(), wrong=st.lists(faults(), max_size=2), data=st.data())
 def test_a_fold_is_the_report_of_what_ended(results: tuple[kx.StepResult, ...], wrong: list[Fault], data: Any) -> None:
     """Whatever stands between, in whatever order the steps ended."""

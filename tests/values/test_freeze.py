@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import attrs
 import pytest
 from frozendict import frozendict
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import kxflow as kx
@@ -25,8 +25,9 @@ from kxflow.testing.result_strategies import data
 from kxflow.values.errors import UnencodableError
 from kxflow.values.freeze import alike, freeze, frozen_vars, jsonable, recorded, shown
 from kxflow.values.secret import MASK
+from tests.laws import laws
 
-LAWS = settings(deadline=None, max_examples=80)
+LAWS = laws(80)
 
 
 class Color(enum.Enum):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import kxflow as kx
 from kxflow.values.host import valid_name, valid_role, valid_user
+from tests.laws import laws
 
 
 def test_a_host_needs_no_more_than_a_name() -> None:
@@ -62,6 +63,7 @@ def test_names_that_cannot_be(name: str) -> None:
         kx.Host("a", name)
 
 
+@laws()
 @given(text=st.text(max_size=8) | st.from_regex(r"[A-Za-z0-9._:@/ -]{0,6}\n?"))
 def test_what_is_valid_starts_no_option_and_breaks_no_line(text: str) -> None:
     """Whatever is taken is plain ASCII without blanks, and has no leading dash."""

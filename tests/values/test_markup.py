@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import kxflow as kx
 from kxflow.testing.result_strategies import faults, step_results
 from kxflow.values.fault import Fault
 from kxflow.values.markup import escaped, preformatted, table, title, tree
-from tests.values.made import many, placed, result
+from tests.laws import laws
+from tests.values.made import RECORDS, many, placed, result
 
 EVIL = "<script>alert('x\"')</script>&amp;"
 TAGS = {"p", "b", "table", "thead", "tbody", "tr", "th", "td", "pre", "ul", "li"}
@@ -65,7 +66,7 @@ def html(value: Any) -> str:
     return str(value._repr_html_())
 
 
-@settings(deadline=None, max_examples=25)
+@RECORDS
 @given(
     results=st.lists(step_results(), max_size=2),
     wrong=st.lists(faults(), max_size=2),
@@ -175,6 +176,7 @@ def test_a_pipeline_shows_modules_tasks_steps_and_hooks() -> None:
     assert read(html(task)).text == "task joinon role:webinstall"
 
 
+@laws()
 @given(rows=st.lists(st.tuples(st.text(), st.integers()), max_size=5), most=st.integers(0, 4))
 def test_a_table_has_a_row_for_each_up_to_the_bound(rows: list[tuple[str, int]], most: int) -> None:
     """And says how many are left out."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from returns.future import FutureResult
 from returns.io import IOFailure, IOResult, IOSuccess
@@ -16,7 +16,7 @@ import kxflow as kx
 from kxflow.testing.result_strategies import step_results
 from kxflow.values.fault import Fault
 from kxflow.values.outcome import future, outcome_of, record_of, track, tracks
-from tests.values.made import result
+from tests.values.made import RECORDS, result
 
 S = kx.Status
 
@@ -64,7 +64,7 @@ def test_a_result_travels_on_its_track(status: S, tolerated: bool) -> None:
     assert track(its) == (Success(its) if good else Failure(its))
 
 
-@settings(deadline=None, max_examples=25)
+@RECORDS
 @given(results=st.lists(step_results(), max_size=3))
 def test_tracks_of_several_is_success_where_each_is(results: list[kx.StepResult]) -> None:
     """Both carry all of them, in order; of none it is a success."""

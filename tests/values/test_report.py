@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import kxflow as kx
@@ -19,13 +19,13 @@ from kxflow.testing.result_strategies import faults, step_results
 from kxflow.values.fault import Fault
 from kxflow.values.report import last_lines
 from kxflow.values.result import Attempt, Change
-from tests.values.made import START, many, placed, result, result_lists, shards
+from tests.laws import laws
+from tests.values.made import RECORDS, START, many, placed, result, result_lists, shards
 
-LAWS = settings(deadline=None, max_examples=20)
 S = kx.Status
 
 
-@LAWS
+@RECORDS
 @given(parts=shards())
 def test_reports_are_a_monoid(parts: tuple[kx.Report, ...]) -> None:
     """`empty` is neutral, grouping and order do not matter, and what is there twice counts once."""
@@ -37,7 +37,7 @@ def test_reports_are_a_monoid(parts: tuple[kx.Report, ...]) -> None:
     assert hash(a + b) == hash(b + a)
 
 
-@LAWS
+@RECORDS
 @given(parts=shards(4))
 def test_merge_is_the_sum(parts: tuple[kx.Report, ...]) -> None:
     """Of any number of reports, none too, in any order."""
@@ -48,7 +48,7 @@ def test_merge_is_the_sum(parts: tuple[kx.Report, ...]) -> None:
     assert kx.Report.merge([]) == kx.Report.empty
 
 
-@LAWS
+@RECORDS
 @given(results=result_lists(), data=st.data())
 def test_results_stand_in_canonical_order_however_they_came(results: tuple[kx.StepResult, ...], data: Any) -> None:
     """By position, then host; the order they came in leaves no trace."""
@@ -57,7 +57,7 @@ def test_results_stand_in_canonical_order_however_they_came(results: tuple[kx.St
     assert [each.key for each in kx.Report(shuffled)] == sorted(each.key for each in results)
 
 
-@LAWS
+@RECORDS
 @given(results=result_lists(), cut=st.lists(st.booleans(), min_size=5, max_size=5))
 def test_a_partition_adds_up_to_the_whole(results: tuple[kx.StepResult, ...], cut: list[bool]) -> None:
     """Whoever holds which part."""
@@ -67,7 +67,7 @@ def test_a_partition_adds_up_to_the_whole(results: tuple[kx.StepResult, ...], cu
     assert len(one + other) == len(results)
 
 
-@LAWS
+@RECORDS
 @given(one=step_results(), other=step_results())
 def test_equal_duplicates_merge_and_unequal_ones_raise(one: kx.StepResult, other: kx.StepResult) -> None:
     """One step on one host says one thing."""
@@ -153,7 +153,7 @@ def test_an_empty_report_is_a_success() -> None:
     assert not kx.Report(faults=(Fault("sink", "no space"),)).succeeded
 
 
-@LAWS
+@RECORDS
 @given(parts=shards())
 def test_a_sum_succeeded_where_all_parts_did(parts: tuple[kx.Report, ...]) -> None:
     """Success is what survives adding."""
@@ -169,7 +169,7 @@ def test_a_report_has_no_truth_value() -> None:
 # Views
 
 
-@LAWS
+@RECORDS
 @given(results=result_lists())
 def test_views_partition_the_results(results: tuple[kx.StepResult, ...]) -> None:
     """By host, by status, by path: every result once, in order; the tally counts them."""
@@ -303,7 +303,7 @@ def test_to_dicts_gives_plain_rows() -> None:
     assert kx.Report.empty.to_dicts() == []
 
 
-@LAWS
+@RECORDS
 @given(results=result_lists())
 def test_to_dicts_has_a_row_for_each_result_in_order(results: tuple[kx.StepResult, ...]) -> None:
     """Whatever is in them; all rows have the same columns."""
@@ -351,6 +351,7 @@ def test_faults_of_the_run_are_kept_each_once() -> None:
     assert kx.Report(faults=(one, other, one)).faults == kx.Report(faults=(other, one)).faults == (other, one)
 
 
+@laws()
 @given(wrong=st.lists(faults(), max_size=4))
 def test_faults_add_up_like_a_set(wrong: list[Fault]) -> None:
     """Each alone and all together."""

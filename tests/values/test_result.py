@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import kxflow as kx
@@ -16,6 +16,7 @@ from kxflow.values.fault import Fault
 from kxflow.values.freeze import alike, jsonable
 from kxflow.values.result import ABSENT, Attempt, Change, Performed, settle
 from kxflow.values.secret import MASK
+from tests.laws import laws
 from tests.values.made import START, result
 
 S = kx.Status
@@ -63,7 +64,7 @@ def test_a_step_result_has_what_the_design_names() -> None:
     }
 
 
-@settings(deadline=None, max_examples=40)
+@laws(40)
 @given(
     status=st.sampled_from(S),
     fields=st.fixed_dictionaries(
@@ -129,7 +130,7 @@ def test_settle_records_a_value_that_is_to_be_shown(fields: dict[str, Any], valu
     assert "hunter2" not in repr(performed(**fields))
 
 
-@settings(deadline=None, max_examples=30)
+@laws(30)
 @given(value=st.lists(st.integers() | st.lists(st.text()) | st.sets(st.integers()), max_size=3))
 def test_a_result_is_frozen_all_the_way_down(value: object) -> None:
     """Also where it was made with data that can be changed."""

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import kxflow as kx
 from kxflow.values.freeze import freeze, jsonable
 from kxflow.values.secret import MASK
+from tests.laws import laws
 
 PLAIN = "hunter2-hunter2"
 SECRET = kx.Secret(PLAIN)
@@ -135,6 +136,7 @@ def test_reveal_is_the_one_way_to_its_text() -> None:
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 
 
+@laws()
 @given(text=TEXTS | st.binary().map(lambda raw: raw.decode("utf-8", "surrogateescape")))
 def test_what_was_put_in_comes_out(text: str) -> None:
     """Any text that stands for bytes."""
@@ -143,6 +145,7 @@ def test_what_was_put_in_comes_out(text: str) -> None:
     assert secret == kx.Secret(secret.raw)
 
 
+@laws()
 @given(one=st.binary(max_size=4), other=st.binary(max_size=4))
 def test_secrets_are_equal_as_their_bytes_are(one: bytes, other: bytes) -> None:
     """Whether made of text or of bytes; and equal ones have one hash."""
