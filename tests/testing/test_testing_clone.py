@@ -149,7 +149,7 @@ def test_devices_work(clone_fleet: MakeCloneFleet) -> None:
         "touch /sys/kernel",
         "mknod /root/disk b 254 0",
         "ip link set lo mtu 65536",
-        "read -r _ set <<E\n$(grep CapBnd /proc/self/status)\nE\n[ $((0x$set & 0x40a031000)) != 0 ]",
+        "read -r _ set <<E\n$(grep CapBnd /proc/self/status)\nE\n[ $((0x$set & 0x244a031000)) != 0 ]",
     ],
 )
 @BY_SSH_AND_VIA
@@ -311,7 +311,10 @@ def test_what_was_stopped_and_then_killed_has_ended_outside_too(clone_fleet: Mak
             "host1",
             f"kill -STOP {pid}; while ! grep -q '^State:.T' /proc/{pid}/status; do :; done; kill -9 {pid}",
         )
-        assert child.wait(10) == 128 + signal.SIGKILL
+        try:
+            assert child.wait(10) == 128 + signal.SIGKILL
+        finally:
+            child.kill()
 
 
 def test_prepared_changes_are_in_all_clones_and_count_for_none(clone_fleet: MakeCloneFleet) -> None:
@@ -373,15 +376,18 @@ import os, signal, sys, time
 from kxflow.testing import clone_fleet
 with clone_fleet(2, init=sys.argv[1]) as fleet:
     fleet.sh("host1", "setsid sleep 600 >/dev/null 2>&1 </dev/null & trap '' TERM HUP INT; echo $! >/etc/x")
-    print(*(pid for name in fleet.cluster.names for pid in fleet.processes(name)), fleet.key.parent, flush=True)
+    pids = [pid for name in fleet.cluster.names for pid in fleet.processes(name)]
+    print(*pids, fleet.key.parent, fleet._ground.token, flush=True)
     if sys.argv[2] == "raise":
         raise LookupError("on purpose")
     time.sleep(600)
 """
 
 
-def _cgroups() -> set[str]:
-    return {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if " - cgroup2 " in line}
+def _groups(token: str) -> list[Path]:
+    """Control groups of a fleet that are there."""
+    mounts = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines() if " - cgroup2 " in line)
+    return [path for mount in mounts if (path := Path(mount[4], f"kxflow-{token}")).exists()]
 
 
 @pytest.mark.parametrize(
@@ -401,15 +407,16 @@ def test_nothing_is_left_whatever_ends_the_holder(clone_fleet: MakeCloneFleet, i
         start_new_session=True,
     ) as holder:
         assert holder.stdout is not None
-        *pids, folder = holder.stdout.readline().decode().split()
+        *pids, folder, token = holder.stdout.readline().decode().split()
         assert len(pids) >= 4
+        assert _groups(token) or init == "plain"
         if way.startswith("SIG"):
             os.kill(holder.pid, signal.Signals[way])
         holder.wait(30)
         until(lambda: not any(exists(int(pid)) for pid in pids), "the clones are gone")
         until(lambda: not Path(folder).exists(), "the folder is gone")
         until(lambda: not _holding(folder), "the keeper is gone")
-        until(lambda: not any(found for each in _cgroups() for found in Path(each).glob("kxflow-*")), "groups are gone")
+        until(lambda: not _groups(token), "the group is gone")
         if way == "fork":
             os.killpg(holder.pid, signal.SIGKILL)  # the child that was forked
 
