@@ -133,6 +133,12 @@ def test_a_step_may_return_a_constant_step() -> None:
 INNER = kx.command("inner", "true")
 
 
+@kx.step
+def counting(ctx: kx.HostContext, count: kx.Output = kx.from_here(COUNT)) -> kx.Action[kx.Output]:
+    """A step with an input."""
+    return kx.cmd("a")
+
+
 @pytest.mark.parametrize(
     ("inner", "words"),
     [
@@ -143,7 +149,7 @@ INNER = kx.command("inner", "true")
         (INNER.ignore_unreachable(), "returned a step with .ignore_unreachable()"),
         (INNER.on(kx.host("db1")), "returned a step with .on()"),
         (
-            kx.step(lambda ctx, count=kx.from_here(COUNT): kx.cmd("a")),
+            counting,
             "returned a step with inputs: declare them on this",
         ),
         (5, "returned an int: return an action: cmd(…)"),
