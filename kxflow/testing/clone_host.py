@@ -177,7 +177,6 @@ class Clone:
         if self.alive:
             signal.pidfd_send_signal(self._handle, signal.SIGKILL)
             select.select([self._handle], [], [], _BOOT_SECONDS)
-        (self.folder / "pid").unlink(missing_ok=True)
 
     def processes(self) -> set[int]:
         """Everyone here, by the numbers that they have outside."""

@@ -20,10 +20,9 @@ INSIDE: Final = "/run/kxflow"
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SYSTEMD: Final = ("/usr/lib/systemd/systemd", "/lib/systemd/systemd")
 
-# What would reach beyond the clone: modules, clock and log of the kernel, devices, and the machine's network.
-_DROPPED: Final = ",".join(
-    f"-{name}" for name in ("mknod", "net_admin", "sys_module", "sys_rawio", "sys_time", "syslog")
-)
+# What would reach beyond the clone: modules, clock, log and audit of the kernel, devices, and the machine's network.
+_REACHING: Final = "audit_control audit_read mknod net_admin sys_module sys_rawio sys_time syslog"
+_DROPPED: Final = ",".join(f"-{name}" for name in _REACHING.split())
 _DEVICES: Final = "null zero full random urandom tty"
 _READ_ONLY: Final = "proc/sys proc/sysrq-trigger proc/irq proc/bus proc/fs"  # these are the machine's
 
@@ -83,7 +82,7 @@ class Plan:
 
     def boot(self) -> str:
         """What the first process does: put the tree together, make it the root, and turn into init."""
-        name = quote(self.name)
+        name = quote(self.name[:64])  # the kernel takes no more
         return "\n".join(
             (
                 "set -eu",
@@ -147,7 +146,7 @@ class Plan:
 
 def _devices(group: str) -> list[str]:
     return [
-        "mount -t tmpfs -o mode=755,size=16m dev m/dev",
+        "mount -t tmpfs -o mode=755,size=256m dev m/dev",
         f'for each in {_DEVICES}; do : >"m/dev/$each"; mount --bind "/dev/$each" "m/dev/$each"; done',
         "mkdir m/dev/pts",
         "mkdir -m 1777 m/dev/shm",

@@ -144,9 +144,10 @@ def test_changes_of_a_clone_are_what_was_done(fleet: CloneFleet, text: str, expe
 
 
 def test_what_is_only_for_a_while_does_not_count(fleet: CloneFleet) -> None:
-    """Nor what is not on a disk."""
+    """Nor what is not on a disk, nor who has logged in."""
     done = fleet.sh(
-        "host2", "touch /tmp/a /run/b /dev/shm/c; mkdir /mnt/d && mount -t tmpfs e /mnt/d && touch /mnt/d/f"
+        "host2",
+        "touch /tmp/a /run/b /dev/shm/c; echo >>/var/log/wtmp; mkdir /mnt/d; mount -t tmpfs e /mnt/d && touch /mnt/d/f",
     )
     assert done.returncode == 0, done.stderr
     assert fleet.changed("host2") == Changes(added=["/mnt/d"])
