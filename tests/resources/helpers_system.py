@@ -102,7 +102,7 @@ class Box:
         return self.run(step, uid=uid)[0]
 
 
-SHELLS: Final = ("dash", "bash", "busybox", "ksh", "zsh")
+SHELLS: Final = ("dash", "bash", "busybox", "zsh")
 
 
 def speaks(box: Box, shell: str) -> None:

@@ -17,7 +17,7 @@ from tests.resources.helpers_system import SHELLS, Box, speaks, undoing
 HASH = kx.Secret("$6$saltsalt$" + "x" * 86)
 _BLOB = base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + b"k" * 32).decode()
 LOOK = """
-find /etc /srv -xdev ! -name '*-' ! -name 'kxflow-*' ! -name .pwd.lock -printf '%p %m %U %G %l\\n' | sort
+find /etc /srv -xdev ! -name '*[-+]' ! -name 'kxflow-*' ! -name '*.lock' -printf '%p %m %U %G %l\\n' | sort
 cd /etc; cat passwd group shadow gshadow hosts fstab hostname timezone
 uname -n; cat /proc/sys/net/ipv4/ip_forward; cut -d' ' -f5- /proc/self/mountinfo; ls -A /home/ann
 """
