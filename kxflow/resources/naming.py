@@ -51,7 +51,7 @@ class Hostname:
         return f"""\
 {SBIN}kx_b=$(uname -n)
 hostname {sh(wanted["running"])} || exit 1
-{keep} || {{ hostname "$kx_b"; exit 1; }}
+({keep}) || {{ hostname "$kx_b"; exit 1; }}
 """
 
 

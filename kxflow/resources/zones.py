@@ -60,7 +60,7 @@ class Timezone:
 kx_t=$(mktemp -d -- {LINK}.XXXXXXXX) || exit 1
 trap 'rm -rf -- "$kx_t"' EXIT
 ln -s -- {there} "$kx_t/localtime" && mv -f -- "$kx_t/localtime" /etc/ || exit 1
-{put}
+({put})
 """
 
     def back(self, before: State) -> Command[Ensured] | None:

@@ -16,6 +16,7 @@ import kxflow as kx
 from kxflow.flow.ensure import undo_of
 from kxflow.flow.step import Step
 from kxflow.testing.fleet import end, until
+from kxflow.testing.plugin import need_program
 from kxflow.values.action import Command
 from kxflow.values.state import Ensured
 
@@ -99,6 +100,16 @@ class Box:
     def one(self, step: Step[Any], *, uid: int = 0) -> kx.StepResult:
         """What comes of one step there."""
         return self.run(step, uid=uid)[0]
+
+
+SHELLS: Final = ("dash", "bash", "busybox", "zsh")
+
+
+def speaks(box: Box, shell: str) -> None:
+    """The box's `sh` is that shell; with busybox, its `awk` is that one's as well."""
+    path = need_program(shell)
+    awk = f"ln -sf {path} /usr/bin/awk" if shell == "busybox" else ":"
+    box.sh(f"ln -sf {path} /usr/bin/sh; {awk}")
 
 
 @contextmanager

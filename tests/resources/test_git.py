@@ -12,6 +12,7 @@ from kxflow.resources import git
 from kxflow.resources.giturl import reference, repository
 from kxflow.testing.plugin import need_program
 from kxflow.values.errors import InvalidError
+from kxflow.values.state import state
 from tests.resources.helpers_system import Box, cycle, ensured, fails, holds, refused, succeeds, undoing
 
 URL = "/srv/app.git"
@@ -60,7 +61,7 @@ def test_git_goes_from_one_ref_to_another_and_back(repo: Box) -> None:
     """What is there is taken on from where it is; undo goes back to that commit."""
     succeeds(repo, git("/srv/app", URL, "v2"))
     result = succeeds(repo, git("/srv/app", URL, "side"))
-    assert ensured(result).before == {"url": URL, "at": commit(repo, "v2")}
+    assert ensured(result).before == state({"url": URL, "at": commit(repo, "v2")})
     cycle(repo, git("/srv/app", URL, "v1"), look=LOOK)
 
 

@@ -11,6 +11,7 @@ import pytest
 from kxflow.resources import authorized_key
 from kxflow.resources.ssh_key import read
 from kxflow.values.errors import InvalidError
+from kxflow.values.state import state
 from tests.resources.helpers_system import Box, cycle, ensured, fails, holds, refused, succeeds, undoing
 
 
@@ -195,7 +196,7 @@ def test_authorized_key_on_a_full_disk_leaves_the_file(home: Box) -> None:
 def test_authorized_key_tells_lines_and_modes(home: Box) -> None:
     """The change names what went and what came."""
     result = succeeds(home, authorized_key("ann", ONE))
-    assert ensured(result).before == {"folder": "none", "file": "none", "keys": ""}
+    assert ensured(result).before == state({"folder": "none", "file": "none", "keys": ""})
     assert result.change is not None
     assert result.change.after == f"folder 700\nfile 600\nkeys {ONE}"
 

@@ -6,7 +6,7 @@ import pytest
 
 from kxflow.resources import hostname
 from kxflow.values.errors import InvalidError
-from tests.resources.helpers_system import Box, cycle, fails, refused, with_env
+from tests.resources.helpers_system import Box, cycle, fails, refused, speaks, with_env
 
 LOOK = "uname -n; cat /etc/hostname"
 
@@ -38,8 +38,10 @@ def test_hostname_in_a_file_with_comments_is_seen(named: Box) -> None:
     assert named.sh(LOOK) == before
 
 
-def test_hostname_is_all_or_nothing(named: Box) -> None:
-    """Where the kernel or the file does not take it, both keep the old one."""
+@pytest.mark.parametrize("shell", ["dash", "zsh"])
+def test_hostname_is_all_or_nothing(named: Box, shell: str) -> None:
+    """Where the kernel or the file does not take it, both keep the old one; zsh ends a pipeline in its own process."""
+    speaks(named, shell)
     before = named.sh(LOOK)
     named.sh("mount --bind /etc /etc; mount -o remount,ro,bind /etc")
     fails(named, hostname("web1"), "Read-only file system")

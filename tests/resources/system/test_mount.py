@@ -9,6 +9,7 @@ import pytest
 from kxflow.resources import mount
 from kxflow.resources.fstab import mangled, unmangled
 from kxflow.values.errors import InvalidError
+from kxflow.values.state import state
 from tests.resources.helpers_system import Box, cycle, ensured, fails, holds, refused, succeeds, undoing
 
 LOOK = """cat /etc/fstab
@@ -126,7 +127,7 @@ def test_mount_keeps_the_other_lines_of_fstab(box: Box) -> None:
     assert box.sh("cat /etc/fstab") == (
         "# mine\ntmpfs /srv/cache tmpfs defaults 1 2\n#b /srv/cache x y 0 0\nc /srv/cach ext4 d 0 2\n"
     )
-    assert ensured(result).before == {"fstab": "a x y 0 0\nd z defaults 0 0"}
+    assert ensured(result).before == state({"fstab": "a x y 0 0\nd z defaults 0 0"})
     holds(box, step)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from kxflow.resources import swap
 from kxflow.values.errors import InvalidError
-from tests.resources.helpers_system import Box, cycle, fails, holds, refused, succeeds, with_env
+from tests.resources.helpers_system import SHELLS, Box, cycle, fails, holds, refused, speaks, succeeds, with_env
 
 _LOCK = Path("/run/lock/kxflow-swap.lock")
 LOOK = "cat /etc/fstab; grep /disk/ /proc/swaps | sed 's/ *file//'; stat -c '%a %u %g %s %n' /disk/*"
@@ -88,6 +88,15 @@ def test_swap_path_is_taken_as_it_is(disk: Box, name: str) -> None:
     cycle(disk, swap(f"/disk/{name}", "128K"), look=f"{LOOK}; ls / | grep pwned", drift="sed -i /disk/d /etc/fstab")
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+def test_swap_goes_in_every_shell(disk: Box, shell: str) -> None:
+    """Whatever the host's `sh` is."""
+    speaks(disk, shell)
+    cycle(
+        disk, swap("/disk/a b", "128K", priority=3), look=LOOK, drift="swapoff '/disk/a b'; sed -i /disk/d /etc/fstab"
+    )
+
+
 def test_swap_that_is_somebodys_data_is_neither_written_over_nor_removed(box: Box) -> None:
     """Only what has the kernel's mark is a swap file."""
     box.sh("echo data >/disk/s; chmod 600 /disk/s")
@@ -130,9 +139,10 @@ def test_swap_on_a_full_or_read_only_disk_leaves_nothing(box: Box) -> None:
 def test_swap_without_rights_is_told_so(box: Box) -> None:
     """A plain user makes none and removes none."""
     box.sh("dd if=/dev/zero of=/disk/s bs=4096 count=10 2>&1; chmod 600 /disk/s; mkswap /disk/s; chmod 755 /disk")
-    refused(box, swap("/disk/t", "128K"), "Permission denied", look=LOOK)
-    refused(box, swap("/disk/s", "128K"), "cannot read /disk/s", look=LOOK)
-    refused(box, swap("/disk/s", state="absent"), "cannot read /disk/s", look=LOOK)
+    look = "cat /etc/fstab; stat -c '%a %s %n' /disk/*"
+    refused(box, swap("/disk/t", "128K"), "Permission denied", look=look)
+    refused(box, swap("/disk/s", "128K"), "cannot read /disk/s", look=look)
+    refused(box, swap("/disk/s", state="absent"), "cannot read /disk/s", look=look)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from kxflow.resources import sysctl
 from kxflow.values.errors import InvalidError
-from tests.resources.helpers_system import Box, cycle, fails, holds, refused, succeeds, undoing
+from tests.resources.helpers_system import Box, cycle, fails, holds, refused, speaks, succeeds, undoing
 
 FORWARD = "net.ipv4.ip_forward"
 LIVE = "/proc/sys/net/ipv4/ip_forward"
@@ -83,8 +83,10 @@ def test_sysctl_that_the_kernel_does_not_take_is_not_kept(box: Box) -> None:
     assert box.sh(f"ls {FILE}", ok=False) == ""
 
 
-def test_sysctl_that_cannot_be_kept_is_taken_back(box: Box) -> None:
-    """Where the file cannot be written, the kernel has its old value again."""
+@pytest.mark.parametrize("shell", ["dash", "zsh"])
+def test_sysctl_that_cannot_be_kept_is_taken_back(box: Box, shell: str) -> None:
+    """Where the file cannot be written, the kernel has its old value again; zsh ends a pipeline in its own process."""
+    speaks(box, shell)
     box.sh("mount --bind /etc /etc; mount -o remount,ro,bind /etc")
     fails(box, sysctl(FORWARD, 1), "Read-only file system")
     assert box.sh(f"cat {LIVE}; ls {FILE}", ok=False) == "0\n"
