@@ -65,7 +65,7 @@ def withheld(output: Output) -> Output:
 def of_ended(command: Command[Any], ended: frames.Ended, span: Span, where: str) -> Performed:
     """What one command came to whose end was received."""
     status, reason, fault, payload = _judge(command, ended, where)
-    if command.probe is not None and payload is not ABSENT:
+    if command.probe is not None and status.ok:  # also where it was there already: later steps may want to know
         payload = seen(command.probe, ended)
     hide = withheld if command.sensitive else _same
     return Performed(

@@ -41,10 +41,10 @@ def render(template: str | os.PathLike[str], variables: Mapping[str, Any] | None
     try:
         made = environment.from_string(str(template)) if _is_text(template) else _named(environment, template)
         text = made.render({name: value for name, (value, _) in known.items()})
-    except OSError as error:
-        raise InvalidError(f"{where}: {error.strerror}", "name a file that can be read") from None
     except TemplateError as error:
         raise InvalidError(f"{where}{_line(error)}: {_told(error)}", "mend the template, or give it in vars=") from None
+    except OSError as error:
+        raise InvalidError(f"{where}: {error.strerror}", "name a file that can be read") from None
     except UnicodeDecodeError:
         raise InvalidError(f"{where} is not UTF-8", "save it as that") from None
     except Exception as error:  # noqa: BLE001 -- an expression of the template: whatever it raises is its own mistake
@@ -91,6 +91,10 @@ def _named(environment: Environment, template: str | os.PathLike[str]) -> Any:
 
 
 def _told(error: TemplateError) -> str:
+    from jinja2 import TemplateNotFound
+
+    if isinstance(error, TemplateNotFound):
+        return f"there is no template {error.name!r} beside it"
     return f"{error.message or type(error).__name__}"
 
 

@@ -14,5 +14,6 @@ from kxflow.testing.plugin import need_program
 @pytest.mark.parametrize("data", [b"-rf", b"--", b"-", b"-7", b"a-b", b"\0001", b"%s\\n'\xff\n"], ids=repr)
 def test_printf_format_writes_exactly_the_bytes(shell: str, data: bytes) -> None:
     """Also where they look like an option."""
-    argv = [need_program(shell), *(["sh"] if shell == "busybox" else []), "-c", b"printf " + printf_format(data)]
+    words = [need_program(shell), *(["sh"] if shell == "busybox" else []), "-c"]
+    argv = [*map(str.encode, words), b"printf " + printf_format(data)]
     assert subprocess.run(argv, check=True, capture_output=True).stdout == data
