@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import anyio
 import anyio.lowlevel
 
 from kxflow.interpreters.brake import Brake
@@ -24,7 +25,10 @@ async def ask(link: Answering, ops: Sequence[Op], brake: Brake, handle: Handler)
         if brake.stopped and (place == 0 or ops[place - 1].group != op.group):
             return await _over("stop", handle)
         await handle(frames.Began(op.index))
-        reply = await link.answer(op.command)
+        reply = await _answered(link, op, brake)
+        if isinstance(reply, frames.Killed):
+            await handle(reply)
+            return Over(killed=reply, why="cancel", began=True, index=op.index)
         if reply is None:
             return Over(began=True, index=op.index)
         ended = as_frame(op, reply)
@@ -35,6 +39,30 @@ async def ask(link: Answering, ops: Sequence[Op], brake: Brake, handle: Handler)
             return await _over("halt", handle)
         broken = op.group
     return await _over("end", handle)
+
+
+class _Cancel:
+    """Ends a wait once the brake says that steps in flight are to be ended."""
+
+    def __init__(self, brake: Brake, scope: anyio.CancelScope) -> None:
+        self._brake, self._scope = brake, scope
+
+    def wake(self) -> None:
+        if self._brake.cancelled:
+            self._scope.cancel()
+
+
+async def _answered(link: Answering, op: Op, brake: Brake) -> Reply | frames.Killed | None:
+    """The reply; that the command was ended, where the brake said so meanwhile."""
+    with anyio.CancelScope() as scope:
+        cancel = _Cancel(brake, scope)
+        brake.attach(cancel)
+        try:
+            cancel.wake()
+            return await link.answer(op.command)
+        finally:
+            brake.detach(cancel)
+    return frames.Killed(op.index, "kill", confirmed=True)
 
 
 async def _over(why: frames.DoneWhy, handle: Handler) -> Over:
