@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import anyio
 import anyio.lowlevel
 
 from kxflow.interpreters.brake import Brake
@@ -41,7 +42,10 @@ async def ask(
         if any(each.mark not in marks for each in op.command.awaits):
             await handle(frames.Ended(op.index, "unchanged", 0, None, Output(), Output(), None, overflow=False))
             continue
-        reply = await link.answer(op.command)
+        reply = await _answered(link, op, brake)
+        if isinstance(reply, frames.Killed):
+            await handle(reply)
+            return Over(killed=reply, why="cancel", began=True, index=op.index)
         if reply is None:
             return Over(began=True, index=op.index)
         ended = as_frame(op, reply, redactor)
@@ -63,6 +67,30 @@ def _mark(marks: set[str], command: Command[Any], ended: frames.Ended, *, well: 
             marks.add(each.mark)
         elif each.role == "clears" and well:
             marks.discard(each.mark)
+
+
+class _Cancel:
+    """Ends a wait once the brake says that steps in flight are to be ended."""
+
+    def __init__(self, brake: Brake, scope: anyio.CancelScope) -> None:
+        self._brake, self._scope = brake, scope
+
+    def wake(self) -> None:
+        if self._brake.cancelled:
+            self._scope.cancel()
+
+
+async def _answered(link: Answering, op: Op, brake: Brake) -> Reply | frames.Killed | None:
+    """The reply; that the command was ended, where the brake said so meanwhile."""
+    with anyio.CancelScope() as scope:
+        cancel = _Cancel(brake, scope)
+        brake.attach(cancel)
+        try:
+            cancel.wake()
+            return await link.answer(op.command)
+        finally:
+            brake.detach(cancel)
+    return frames.Killed(op.index, "kill", confirmed=True)
 
 
 async def _over(why: frames.DoneWhy, handle: Handler) -> Over:

@@ -134,7 +134,7 @@ INNER = kx.command("inner", "true")
 
 
 @kx.step
-def counting(ctx: kx.HostContext, count: kx.Output = kx.from_here(COUNT)) -> kx.Action[kx.Output]:
+def counting(ctx: kx.HostContext, count: int = kx.from_here(COUNT)) -> kx.Action[kx.Output]:
     """A step with an input."""
     return kx.cmd("a")
 

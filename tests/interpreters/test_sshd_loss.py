@@ -30,13 +30,13 @@ import kxflow as kx
 ports, user, key, known, folder, mark, seconds = sys.argv[1:]
 hosts = []
 for i, port in enumerate(ports.split(",")):
-    way = kx.Ssh(user=user, port=int(port), key_files=key, known_hosts=known, agent=False,
+    way = kx.Ssh(user=user, port=int(port), key_files=key, known_hosts=known, agent=False, keepalive=3,
                  become="root" if i % 5 == 0 else None)
     hosts.append(kx.Host(f"h{i}", "127.0.0.1", connect=way))
 
 @kx.step
 def gather(ctx):
-    return kx.shell(f"touch {folder}/{ctx.host.name}; until test -e {folder}/go; do sleep 0.2; done")
+    return kx.shell(f"touch {folder}/{ctx.host.name}; read x <{folder}/go")
 
 four = f'bash -c \\'set -m; trap "" TERM; sleep {mark} & sleep {mark} & sleep {mark} & sleep {mark} & wait\\''
 steps = [gather, kx.command("long", four).timeout(float(seconds)), kx.command("next", "echo next")]
@@ -73,17 +73,20 @@ class Controllers:
         folder = self.user.home / way
         folder.mkdir()
         folder.chmod(0o777)
+        os.mkfifo(folder / "go")
+        go = os.open(folder / "go", os.O_RDWR)
         argv = [sys.executable, "-c", CONTROLLER, *self._words, str(folder), self.mark, str(timeout)]
         controller = subprocess.Popen(argv, stdout=subprocess.PIPE)
         try:
-            until(lambda: len(list(folder.iterdir())) >= len(self.between), "every host has begun", 60, 0.1)
+            until(lambda: len(list(folder.iterdir())) > len(self.between), "every host has begun", 60, 0.1)
             for each in self.between:
                 each.silent = silent
-            (folder / "go").touch()
+            os.write(go, b"\n" * len(self.between))
             wanted = 4 * len(self.between)
             until(lambda: len(groups(f"sleep\0{self.mark}\0")) >= wanted, f"{wanted} process groups run", 60, 0.2)
             yield controller
         finally:
+            os.close(go)
             controller.kill()
             controller.communicate()
 
