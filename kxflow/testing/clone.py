@@ -229,7 +229,7 @@ def clone_fleet(
         config: Lines for sshd_config(5) that hold over the usual ones: for all, or by index from 0.
         space: Most bytes that the clones write, all together; they are in memory. Half of it, and 4 GiB at most, where
             not given.
-        disk: A folder for what they write, for more than memory holds; on no overlay.
+        disk: A folder on disk for what they write to theirs, if that is more; on no overlay.
 
     Raises:
         MissingError: A program is not installed, or the kernel refuses; the text says what.
@@ -239,10 +239,10 @@ def clone_fleet(
     _may(init, prepare, those)
     clones: dict[str, Clone] = {}
     servers: dict[str, CloneServer] = {}
-    with _folder(disk) as root:
+    with folder() as root, _elsewhere(disk) as place:
         ground = lay(n, names=names, roles=roles, variables=vars, root=Path(root))
         group = f"kxflow-{ground.token}" if init == "systemd" else ""
-        keeper = Keeper(ground.root, space=None if disk else space or _half(), group=group, personal=personal)
+        keeper = Keeper(ground.root, space=space or _half(), disk=place, group=group, personal=personal)
         try:
             keeper.ready()
             at = dict(zip((each.name for each in ground.members), _addresses(), strict=False))
@@ -273,10 +273,14 @@ def _may(init: Init, prepare: str, accounts: tuple[Login, ...]) -> None:
         raise MissingError("systemd is not installed", "apt install systemd, here or by prepare=")
 
 
-def _folder(disk: Path | None) -> tempfile.TemporaryDirectory[str]:
+@contextmanager
+def _elsewhere(disk: Path | None) -> Iterator[Path | None]:
+    """A folder of our own in one that was given."""
     if disk is None:
-        return folder()
-    return tempfile.TemporaryDirectory(prefix="kxflow-fleet-", dir=disk, ignore_cleanup_errors=True)
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="kxflow-fleet-", dir=disk, ignore_cleanup_errors=True) as made:
+        yield Path(made)
 
 
 def _half() -> int:

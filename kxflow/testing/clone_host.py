@@ -18,7 +18,7 @@ from attrs import define, field
 
 from kxflow.testing.changes import Snapshot, snapshot
 from kxflow.testing.clone_keeper import Keeper
-from kxflow.testing.clone_plan import INSIDE, TARGET, Entrant, Plan, entering
+from kxflow.testing.clone_plan import BASE, INSIDE, TARGET, Entrant, Plan, entering
 from kxflow.testing.clone_points import Point, lay_bones, personal_points, points
 from kxflow.testing.fleet import until
 from kxflow.testing.missing import MissingError
@@ -76,6 +76,7 @@ class Clone:
     def furnish(self) -> None:
         """Make its folder, with everything that it is brought up from."""
         self.folder.mkdir(mode=0o755)
+        self._lay_layers()
         for number, each in self.plan.layers:
             _folder_like(Path(each.path), self.folder / f"layers/{number}/upper")
             (self.folder / f"layers/{number}/work").mkdir()
@@ -83,6 +84,15 @@ class Clone:
             (self.folder / name).write_text(text, "utf-8")
         (self.folder / "m").mkdir()
         self._seed(self.folder / "seed")
+
+    def _lay_layers(self) -> None:
+        """A folder for what it writes. That of the base stays in memory, since no layer may lie below another."""
+        layers = self.folder / "layers"
+        if self.keeper.disk is None or self.plan.folder == BASE:
+            layers.mkdir()
+        else:
+            (self.keeper.disk / self.plan.folder).mkdir()
+            layers.symlink_to(self.keeper.disk / self.plan.folder)
 
     def _seed(self, seed: Path) -> None:
         """The files that differ from those of the machine."""

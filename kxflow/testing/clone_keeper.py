@@ -22,12 +22,12 @@ _START_SECONDS: Final = 30.0
 _END_SECONDS: Final = 20.0
 _TOOLS: Final = ("unshare", "nsenter", "setpriv", "mount", "umount", "pivot_root")
 
-# Arguments: folder of the fleet; options of a tmpfs for what clones write, empty where it stays on the folder's disk;
-# name of a control group, empty where none is needed.
+# Arguments: folder of the fleet; options of the tmpfs for what clones write; name of a control group, empty where none
+# is needed; a folder elsewhere that is theirs too, or nothing.
 _PROGRAM: Final = r"""
 set -u
 folder=${1:?} stage=$1/stage running=
-if [ -n "$2" ]; then mount -t tmpfs -o "$2" kxflow "$stage" || exit 1; fi
+mount -t tmpfs -o "$2" kxflow "$stage" || exit 1
 mkdir "$stage/empty" "$stage/hosts" || exit 1
 if [ -n "$3" ]; then
   mkdir "$stage/groups" && mount -t cgroup2 cgroup2 "$stage/groups" && mkdir "$stage/groups/$3" || exit 1
@@ -67,7 +67,7 @@ while [ -n "$3" ] && [ $tries -gt 0 ]; do
   sleep 0.05
 done
 umount -l "$stage" 2>/dev/null
-rm -rf "$folder"
+rm -rf "$folder" ${4:+"$4"}
 """
 
 
@@ -76,20 +76,22 @@ class Keeper:
 
     Args:
         folder: The fleet's; it is removed at the end.
-        space: Most bytes that the clones write, all together, in memory; None keeps it in the folder.
+        space: Most bytes that the clones write to memory, all together.
+        disk: A folder for most of what they write; it is removed, too. In memory, where None.
         group: Name of a control group for the clones; empty where they need none.
         personal: Make them without root, in a user namespace.
     """
 
-    def __init__(self, folder: Path, *, space: int | None, group: str = "", personal: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, space: int, disk: Path | None = None, group: str = "", personal: bool = False
+    ) -> None:
         for tool in _TOOLS:
             program(tool)
-        self.personal = personal
+        self.personal, self.disk = personal, disk
         self._folder, self._lock, self._rest = folder, threading.Lock(), b""
         (folder / "stage").mkdir(mode=0o755)
         (folder / "logs").mkdir()
-        options = "" if space is None else f"mode=755,size={space}"
-        arguments = ("kxflow-keeper", str(folder), options, group)
+        arguments = ("kxflow-keeper", str(folder), f"mode=755,size={space}", group, str(disk or ""))
         spaces = ("--user", "--map-root-user", "--mount") if personal else ("--mount",)
         with self.log("keeper").open("wb") as log:
             self._child = subprocess.Popen(

@@ -62,7 +62,8 @@ class Plan:
     def _overlay(self, number: int, point: Point) -> str:
         own = f"layers/{number}"
         options = f"lowerdir={self._lower(number, point)},upperdir={own}/upper,workdir={own}/work"
-        return f"{options},userxattr" if self.personal else f"{options},redirect_dir=off,metacopy=off"
+        # No index: what a killed host has left is taken again while the kernel may still be clearing it up.
+        return f"{options},index=off" + (",userxattr" if self.personal else ",redirect_dir=off,metacopy=off")
 
     def start(self) -> str:
         """Begin: what makes the clone's namespaces and goes on there with `boot`.

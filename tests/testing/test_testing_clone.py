@@ -20,7 +20,7 @@ import pytest
 
 import kxflow as kx
 from kxflow.connectors.choose import default_connector
-from kxflow.testing import CloneFleet, Login, check_connector
+from kxflow.testing import Changes, CloneFleet, Login, check_connector
 from kxflow.testing import clone_fleet as start
 from kxflow.testing.fleet import until
 from kxflow.testing.missing import MissingError
@@ -344,19 +344,23 @@ def test_space_is_bounded(clone_fleet: MakeCloneFleet) -> None:
     assert b"No space left" in done.stderr
 
 
-def test_clones_may_write_to_a_folder(clone_fleet: MakeCloneFleet) -> None:
-    """It is empty again afterwards."""
-    disk = Path("/dev/shm", f"kx-disk-{os.getpid()}")  # noqa: S108 -- on no overlay, also in a container
-    disk.mkdir()
+@pytest.mark.parametrize("place", ["memory", "disk"])
+def test_clones_may_write_to_a_folder(clone_fleet: MakeCloneFleet, tmp_path: Path, place: str) -> None:
+    """Also on the machine's own file system; it is empty again afterwards. An overlay takes none, and that is told."""
+    clone_fleet(1, via=True)  # or there is nothing to try
+    disk = tmp_path if place == "disk" else Path("/dev/shm", f"kx-disk-{os.getpid()}")  # noqa: S108 -- a tmpfs
+    disk.mkdir(exist_ok=True)
+    kind = subprocess.run(["stat", "-f", "-c", "%T", disk], capture_output=True, check=True).stdout
     try:
-        with start(1, via=True, disk=disk) as fleet:
-            out(fleet, "host1", "echo written >/etc/kx-disk")
-            assert [path.read_text() for path in disk.rglob("kx-disk") if "upper" in str(path)] == ["written\n"]
-        assert list(disk.iterdir()) == []
-    except MissingError as error:
-        pytest.skip(f"not run: {error}")
-    finally:
-        disk.rmdir()
+        with start(2, via=True, disk=disk, prepare="echo prepared >/etc/kx-base") as fleet:
+            out(fleet, "host1", "echo written >>/etc/kx-base; rm /etc/issue")
+            assert [path.read_text() for path in disk.rglob("kx-base")] == ["prepared\nwritten\n"]
+            assert fleet.changed("host1") == Changes(changed=["/etc/kx-base"], deleted=["/etc/issue"])
+            assert not fleet.changed("host2")
+    except MissingError:
+        assert kind == b"overlayfs\n"
+    assert list(disk.iterdir()) == []
+    disk.rmdir()
 
 
 def test_twenty_five_are_up_in_no_time(clone_fleet: MakeCloneFleet) -> None:
