@@ -23,7 +23,7 @@ from kxflow.resources.editing import (
 )
 from kxflow.resources.files import Presence, check_presence, restored
 from kxflow.resources.paths import PathLike, remote_path, sh
-from kxflow.resources.posix_regex import Ere, to_ere
+from kxflow.resources.posix_regex import MARK, Ere, to_ere
 from kxflow.resources.present import command, content_of
 from kxflow.values.action import Command
 from kxflow.values.errors import InvalidError
@@ -181,6 +181,8 @@ def line(
         raise InvalidError(f"{told}: absent, and with after, before or create", "give text or match only")
     content = None if text is None else line_text(text, f"{told}: text")
     ere = None if match is None else to_ere(match, f"{told}: match")
+    if ere is not None and ere.marked and isinstance(content, str) and MARK in content:
+        raise InvalidError(f"{told}: a byte of 1 together with \\b", "the host needs that byte to say where words end")
     its = Line(where, content, ere, place(after, before, told), present, create)
     secret = isinstance(text, Secret)
     shown = text if isinstance(text, str) else match if isinstance(match, str) else getattr(match, "pattern", "")
