@@ -245,7 +245,7 @@ def test_on_another_host_runs_there_on_this_hosts_behalf(sshd_fleet: MakeSshdFle
     its = ran(one(*steps, on=kx.role("web")), fleet.cluster)
     homes = {name: f"{fleet.home(name)}\n" for name in ("host1", "host2", "host3")}
     assert {(each.step, each.host): str(each.stdout) for each in its} == {
-        (step, host): homes["host1" if step == "drain" else host] for step in "a drain b".split() for host in
+        (step, host): homes["host1" if step == "drain" else host] for step in ["a", "drain", "b"] for host in
         ("host2", "host3")
     }  # fmt: skip
     assert sorted((fleet.home("host1") / "drained").read_text().split()) == ["host2", "host3"]
