@@ -44,7 +44,6 @@ class _Side(asyncio.Protocol):
         limit = self.cutter.limit if self.counted else None
         if limit is not None and self.passed + len(data) >= limit:
             self.other.send(data[: limit - self.passed])
-            self.cutter.was_cut = True
             asyncio.get_running_loop().call_soon(self.reset)
             return
         self.passed += len(data)
@@ -77,7 +76,6 @@ class Cutter:
         limit: Cut when so many bytes have come back from the host; None for never.
         silent: Pass nothing on any more, and close nothing.
         bytes_back: Most bytes that came back on one connection.
-        was_cut: The limit was reached.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, to: int) -> None:
@@ -90,7 +88,6 @@ class Cutter:
         self.limit: int | None = None
         self.silent = False
         self.bytes_back = 0
-        self.was_cut = False
 
     async def listen(self) -> None:
         """Begin."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ RELAXED = settings(deadline=None, max_examples=100, suppress_health_check=[Healt
 TABLE = st.lists(st.dictionaries(st.sampled_from(HOSTS), st.booleans(), max_size=2), min_size=1, max_size=4)
 """By step: hosts on which it fails."""
 PAUSES = st.lists(st.integers(0, 4), min_size=16, max_size=16)
-POLICIES = {
+POLICIES: dict[str, Callable[[bool], Policy]] = {
     "first": lambda cancel: kx.fail_fast(cancel=cancel),
     "two": lambda _: kx.max_failures(1),
     "quorum": lambda _: kx.quorum(kx.all_hosts, 3),
@@ -82,7 +82,9 @@ def test_once_a_policy_says_stop_no_host_begins_another_step_and_those_in_flight
     def check(fails: list[Mapping[str, bool]], pauses: list[int], name: str, cancel: bool) -> None:
         log = Log(fails, pauses)
         steps = [kx.command(f"s{i}", f"{i}") for i in range(len(fails))]
-        pipeline = kx.pipeline("p", kx.module("m", kx.task("t", *steps, policy=Watched(POLICIES[name](cancel), log.lines))))
+        pipeline = kx.pipeline(
+            "p", kx.module("m", kx.task("t", *steps, policy=Watched(POLICIES[name](cancel), log.lines)))
+        )
         connector = kx.MemoryConnector(log.answer, pause=log.pause)
 
         async def collect() -> list[Any]:
@@ -97,7 +99,7 @@ def test_once_a_policy_says_stop_no_host_begins_another_step_and_those_in_flight
 
 
 def check_stop(log: Log, events: list[Any]) -> None:
-    """Nobody begins two steps after it, and no step is told to begin after the end that stopped it but one in flight."""
+    """Nobody begins two steps after it; what is said to have been stopped was never told to begin."""
     if ("stop",) not in log.lines:
         return
     behind = log.lines[log.lines.index(("stop",)) :]
@@ -218,7 +220,7 @@ def make(name: str, kind: str, extra: str, folder: Path) -> kx.Step[Any]:
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(kinds=st.lists(KINDS, min_size=1, max_size=6), fuse=st.booleans())
 def test_a_check_that_holds_means_skipped_and_nothing_is_started(kinds: list[tuple[str, str]], fuse: bool) -> None:
-    """Law 6, on a real shell, by marks in files: Skipped iff it held, run iff it said undone, neither where it failed."""
+    """Law 6, on shells, by marks in files: Skipped where it held, run where undone, neither where it failed."""
     fleet = kx.Cluster([kx.Host("here")], connect=kx.Local())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

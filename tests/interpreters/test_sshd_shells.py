@@ -105,7 +105,10 @@ def test_argv_and_environment_arrive_byte_for_byte_through_every_login_shell(
             argvs, values = [[every], *argvs], [(every, every), *values]
             commands = [Command[Any](argv=("printf", r"%s\000", *words)) for words in argvs]
             for plain, secret in values:
-                env = {"KX_A": plain.decode("utf-8", "surrogateescape"), "KX_B": kx.Secret(secret)}
+                env: dict[str, str | kx.Secret] = {
+                    "KX_A": plain.decode("utf-8", "surrogateescape"),
+                    "KX_B": kx.Secret(secret),
+                }
                 commands.append(Command(argv=("printenv", "-0", "KX_A", "KX_B"), env=env))
             ended = send(commands)
             for index, words in enumerate([*argvs, *values]):

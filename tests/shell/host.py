@@ -10,14 +10,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final, TypeAlias
 
 from attrs import define, field
 
 from kxflow.shell import frames
 from kxflow.shell.compile import compile as compile_program
 from kxflow.shell.program import Op, Program
-from kxflow.testing.missing import program as path_of
 from kxflow.testing.plugin import need_program
 from kxflow.values.action import Command
 
@@ -74,11 +73,14 @@ class Talk:
         return self.events[-1]
 
 
+Act: TypeAlias = Callable[[frames.Event, "subprocess.Popen[bytes]"], object]
+
+
 def talk(
     program: Program,
     env: dict[str, str],
     *,
-    act: Callable[[frames.Event, subprocess.Popen[bytes]], object] = lambda event, child: None,
+    act: Act = lambda event, child: None,
     cwd: str | Path | None = None,
     seconds: float = _SECONDS,
 ) -> Talk:
@@ -105,11 +107,10 @@ def talk(
     )
     its = Talk([], frames.Reader(program))
     try:
-        _exchange(child, program, its, act, time.monotonic() + seconds)
+        with selectors.DefaultSelector() as selector:
+            _Exchange(child, program, its, act, selector).hold(time.monotonic() + seconds)
     finally:
-        assert child.stdin is not None
-        for pipe in (child.stdin, child.stdout, child.stderr):
-            assert pipe is not None
+        for pipe in _pipes(child):
             pipe.close()
         try:
             its.code = child.wait(10)
@@ -118,55 +119,63 @@ def talk(
     return its
 
 
-def _exchange(
-    child: subprocess.Popen[bytes],
-    program: Program,
-    its: Talk,
-    act: Callable[[frames.Event, subprocess.Popen[bytes]], object],
-    deadline: float,
-) -> None:
+def _pipes(child: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes], IO[bytes]]:
     assert child.stdin is not None
     assert child.stdout is not None
     assert child.stderr is not None
-    for each in (child.stdin, child.stdout, child.stderr):
-        os.set_blocking(each.fileno(), False)
-    rest = memoryview(program.body)
-    streams = {child.stdout.fileno(): (its.reader.stdout, its.out), child.stderr.fileno(): (its.reader.stderr, its.err)}
-    with selectors.DefaultSelector() as selector:
-        selector.register(child.stdin, selectors.EVENT_WRITE)
-        for number in streams:
-            selector.register(number, selectors.EVENT_READ)
+    return child.stdin, child.stdout, child.stderr
+
+
+class _Exchange:
+    """Writes the program and reads both streams as they come."""
+
+    def __init__(
+        self, child: subprocess.Popen[bytes], program: Program, its: Talk, act: Act, selector: selectors.BaseSelector
+    ) -> None:
+        self._child, self._its, self._act, self._selector = child, its, act, selector
+        self._rest = memoryview(program.body)
+        stdin, stdout, stderr = _pipes(child)
+        self._streams = {stdout.fileno(): (its.reader.stdout, its.out), stderr.fileno(): (its.reader.stderr, its.err)}
+        self._stdin = stdin.fileno()
+        for number in (self._stdin, *self._streams):
+            os.set_blocking(number, False)
+            selector.register(number, selectors.EVENT_WRITE if number == self._stdin else selectors.EVENT_READ)
+
+    def hold(self, deadline: float) -> None:
+        """Until it is over."""
         silent = 0
-        while not its.reader.done and len(selector.get_map()) > (1 if rest else 0) and silent < 3:
+        while not self._its.reader.done and self._reading() and silent < 3:
             if time.monotonic() > deadline:
+                its = self._its
                 raise TimeoutError(f"no end; so far {its.events[-5:]}, {its.out[-200:]!r} {its.err[-200:]!r}")
-            ready = selector.select(0.1)
-            silent = 0 if ready or child.poll() is None else silent + 1
+            ready = self._selector.select(0.1)
+            silent = 0 if ready or self._child.poll() is None else silent + 1
             for key, _ in ready:
-                if key.fd == child.stdin.fileno():
-                    rest = _write(key.fd, rest)
-                    if not rest:
-                        selector.unregister(child.stdin)
-                    continue
-                feed, kept = streams[key.fd]
-                data = os.read(key.fd, 65536)
-                if not data:
-                    selector.unregister(key.fd)
-                    continue
-                kept += data
-                for event in feed(data):
-                    its.events.append(event)
-                    if act(event, child) is CUT:
-                        return
+                if (self._write() if key.fd == self._stdin else self._read(key.fd)) is CUT:
+                    return
 
+    def _reading(self) -> bool:
+        return any(number in self._selector.get_map() for number in self._streams)
 
-def _write(number: int, rest: memoryview) -> memoryview:
-    try:
-        return rest[os.write(number, rest[:65536]) :]
-    except BlockingIOError:
-        return rest
-    except BrokenPipeError:
-        return memoryview(b"")
+    def _write(self) -> object:
+        try:
+            self._rest = self._rest[os.write(self._stdin, self._rest[:65536]) :]
+        except BlockingIOError:
+            return None
+        except BrokenPipeError:
+            self._rest = self._rest[:0]
+        if not self._rest:
+            self._selector.unregister(self._stdin)
+        return None
 
-
-__all__ = ["NONCE", "SHELLS", "Talk", "compiled", "ops_of", "path_of", "sh_is", "talk"]
+    def _read(self, number: int) -> object:
+        feed, kept = self._streams[number]
+        data = os.read(number, 65536)
+        if not data:
+            self._selector.unregister(number)
+        kept += data
+        for event in feed(data):
+            self._its.events.append(event)
+            if self._act(event, self._child) is CUT:
+                return CUT
+        return None

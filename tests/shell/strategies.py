@@ -114,7 +114,8 @@ def turns(draw: st.DrawFn, command: Command[Any]) -> Turn:
     if command.become is not None:
         hows.append("become")
     how = draw(st.sampled_from(hows))
-    out, err = ({phase: draw(outputs()) for phase in "crv"} for _ in range(2))
+    phases = {"held": "cv", "check_failed": "c", "value_failed": "crv", "cwd": "r", "become": "r"}.get(how, "crv")
+    out, err = ({phase: draw(outputs()) if phase in phases else b"" for phase in "crv"} for _ in range(2))
     codes = st.sampled_from([0]) if how == "held" else st.sampled_from([0, 1, 2, 3, 125, 137, 255])
     held = how == "value_failed" and command.check is not None and draw(st.booleans())
     return Turn(how, draw(codes), out, err, held)

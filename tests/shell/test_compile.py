@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import kxflow as kx
-from kxflow.shell.compile import bootstrap, compile
+from kxflow.shell.compile import bootstrap
+from kxflow.shell.compile import compile as compile_program
 from kxflow.shell.program import Op, Program
 from kxflow.shell.quote import escaped, quote, to_bytes
 from kxflow.values.action import Check, Command
@@ -93,7 +95,7 @@ def test_the_first_stage_is_of_one_length_for_programs_of_any_size() -> None:
 def test_secrets_are_in_the_body_alone() -> None:
     """Not in argv, not in what a program shows of itself."""
     secret = "hunter2-hunter2"
-    command = Command(
+    command: Command[Any] = Command(
         argv=("app",), env={"T": kx.Secret(secret)}, stdin=kx.Secret(secret), become=Become(password=secret)
     )
     program = compiled([Op(index=0, command=command, group=0)])
@@ -112,7 +114,7 @@ def test_a_password_that_holds_a_newline_or_nul_is_refused() -> None:
 
 def test_text_that_no_bytes_stand_for_is_refused_when_the_action_is_built() -> None:
     """A lone surrogate is the caller's mistake, not something to fall over in the middle of a run."""
-    for build in (
+    builds: list[Callable[[], object]] = [
         lambda: kx.cmd("x", "\ud800"),
         lambda: kx.shell("echo \ud800"),
         lambda: kx.shell("x", check="\ud800"),
@@ -120,7 +122,8 @@ def test_text_that_no_bytes_stand_for_is_refused_when_the_action_is_built() -> N
         lambda: kx.shell("x", env={"A": "\ud800"}),
         lambda: kx.shell("x", cwd="\ud800"),
         lambda: kx.shell("x", stdin="\ud800"),
-    ):
+    ]
+    for build in builds:
         with pytest.raises(kx.InvalidError):
             build()
 
@@ -157,10 +160,10 @@ def _size(all_of: list[Command[Any]]) -> int:
 def test_compile_depends_on_nothing_but_its_arguments() -> None:
     """Equal ops and nonce, equal bytes; another nonce, others."""
     ops = [Op(index=0, command=Command(text="x", become=Become(password="p")), group=0)]
-    first: Program = compile(ops, nonce="a" * 32)
-    assert first == compile(ops, nonce="a" * 32)
-    assert evolve(first, body=b"", nonce="") == evolve(compile(ops, nonce="b" * 32), body=b"", nonce="")
-    assert first.body != compile(ops, nonce="b" * 32).body
+    first: Program = compile_program(ops, nonce="a" * 32)
+    assert first == compile_program(ops, nonce="a" * 32)
+    assert evolve(first, body=b"", nonce="") == evolve(compile_program(ops, nonce="b" * 32), body=b"", nonce="")
+    assert first.body != compile_program(ops, nonce="b" * 32).body
 
 
 @given(word=st.one_of(TEXT, st.binary(max_size=30)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections import defaultdict
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from kxflow.values.action import Check, Command
 from kxflow.values.output import HEAD, TAIL, Output
 from tests.shell.strategies import NONCE, OTHER, Plan, Told, fed, mark, outputs, plans, program_of, runs
 
-MANY = settings(deadline=None, max_examples=100)
+MANY = settings(deadline=None, max_examples=60)
 
 
 @MANY
@@ -101,10 +102,10 @@ GARBAGE = st.lists(
     ),
     max_size=25,
 )
-THREE = [Command(text="a"), Command(text="b"), Command(text="c", parse=str)]
+THREE: list[Command[Any]] = [Command(text="a"), Command(text="b"), Command(text="c", parse=str)]
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=200)
 @given(out=GARBAGE, err=GARBAGE, plan=plans())
 def test_frames_out_of_order_repeated_or_senseless_never_raise_and_never_invent_an_end(
     out: list[bytes], err: list[bytes], plan: Plan

@@ -186,7 +186,7 @@ def meant(draw: st.DrawFn) -> Meant:
     folder = draw(st.sampled_from([None, None, "/", "/usr/../usr", "/no such\nfolder", "-"]))
     asks = draw(st.sampled_from([None, None, 0, 1, 2, 9]))
     value = draw(st.sampled_from([None, None, (0, data), (4, data)]))
-    command = Command(
+    command: Command[Any] = Command(
         text=f"{way}; exit {code}",
         stdin=data,
         ok_codes=ok,
@@ -249,9 +249,10 @@ def test_programs_do_what_their_ops_say(env: dict[str, str], tmp_path: Path) -> 
     )
     def check(all_of: list[tuple[Meant, bool, bool]]) -> None:
         ops: list[Op] = []
-        for its, joins, go_on in all_of:
-            group = ops[-1].group + (not joins) if ops else 0
-            go_on = ops[-1].go_on if ops and joins else go_on
+        for its, joins, goes_on in all_of:
+            before = ops[-1] if ops and joins else None
+            group = before.group if before else len(ops)
+            go_on = before.go_on if before else goes_on
             ops.append(Op(index=len(ops), command=its.command, group=group, go_on=go_on))
         its_ = talk(compiled(ops), env, cwd=tmp_path)
         wanted = expected(ops, [its for its, _, _ in all_of])
