@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def test_hosts_have_folders_of_their_own(tmp_path: Path) -> None:
     fetched = fetch(tmp_path / "file", tmp_path / "dest")
 
     @kx.step(copies=kx.from_all(fetched))
-    def tell(ctx: kx.HostContext, copies: dict[str, Ensured]) -> kx.Action[Any]:
+    def tell(ctx: kx.HostContext, copies: Mapping[str, Ensured]) -> kx.Action[Any]:
         return kx.value(sorted(each.after["path"] for each in copies.values()))
 
     steps = [kx.task("fetch", fetched), kx.task("tell", tell, on=kx.first(kx.all_hosts))]
