@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn
 import click
 
 import kxflow as kx
+from kxflow.sinks.escape import lines_of
 from kxflow.sinks.out import Out
 from kxflow.sinks.wording import count
 from kxflow.values.errors import KxflowError, ProblemsError
@@ -59,12 +60,12 @@ def _signal_number(what: str) -> int:
 
 
 class Refused(click.ClickException):
-    """Nothing was run, and this is why."""
+    """Nothing was run, and this is why; names out of a log or an inventory are escaped."""
 
     exit_code = INVALID
 
     def show(self, file: Any = None) -> None:
-        click.echo(f"kxflow: {self.message}", err=True)
+        click.echo(lines_of(f"kxflow: {self.message}"), err=True)
 
 
 class Commands(click.Group):

@@ -118,6 +118,12 @@ class Program:
         argv: tuple[str | Path, ...] = (SCRIPT,),
     ) -> Running:
         """Start it; as the leader of a session, as a terminal's shell gives it a group."""
+
+        def between_fork_and_exec() -> None:
+            as_from_a_terminal()
+            if before is not None:
+                before()
+
         process = subprocess.Popen(
             [str(each) for each in (*argv, *args)],
             cwd=self.folder,
@@ -126,7 +132,7 @@ class Program:
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
-            preexec_fn=before,  # noqa: PLW1509 -- sets limits and signals, nothing that could wait for a lock
+            preexec_fn=between_fork_and_exec,  # noqa: PLW1509 -- it does nothing that could wait for a lock
         )
         self.started.append(process)
         return Running(process)
@@ -173,6 +179,12 @@ def inventory(fleet: EmbeddedFleet) -> str:
         tables += [f"roles = {json.dumps(sorted(each.roles))}"]
         tables += [f"connect = {{port = {fleet.port(each.name)}, user = {json.dumps(user)}}}"]
     return "\n".join(tables) + "\n"
+
+
+def as_from_a_terminal() -> None:
+    """Heed signals, also where the tests themselves were told to ignore some: by `nohup`, or by `&` of a script."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def file_size_limit(most: int) -> Callable[[], None]:

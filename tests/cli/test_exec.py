@@ -61,6 +61,14 @@ def test_a_failing_host_is_named_and_stops_no_other(here: Program) -> None:
     assert done.err == "db1 | no space\ndb1: failed: exit status 28\n3 hosts: 2 succeeded, 1 failed\n"
 
 
+def test_concurrency_bounds_how_many_hosts_are_at_work(here: Program) -> None:
+    """One at a time: none finds what another one has taken."""
+    args = ("exec", "all", "-i", "hosts.toml")
+    alone = ("--", "mkdir taken || exit 9; sleep 0.1; rmdir taken")
+    assert call(*args, "--concurrency", "1", *alone).code == 0
+    assert call(*args, *alone).code == 1
+
+
 def test_a_command_whose_time_is_up_is_ended(here: Program) -> None:
     """It is told so, and the exit status is 1."""
     done = call("exec", "web1", "-i", "hosts.toml", "--timeout", "0.2", "--", "sleep 60")

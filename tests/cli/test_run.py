@@ -206,6 +206,39 @@ def test_output_shows_what_programs_write_and_every_step(here: Program) -> None:
     assert "marked" not in call(*args).out
 
 
+ALONE = """
+import kxflow as kx
+
+alone = kx.command("alone", "mkdir taken || exit 9; sleep 0.1; rmdir taken")
+p = kx.pipeline("p", kx.module("m", kx.task("t", alone)))
+"""
+
+
+def test_concurrency_bounds_how_many_hosts_are_at_work(here: Program) -> None:
+    """One at a time: none finds what another one has taken."""
+    here.file("alone.py", ALONE)
+    assert call("run", "alone.py", "-i", "hosts.toml", "--concurrency", "1").code == 0
+    assert call("run", "alone.py", "-i", "hosts.toml", "--keep-going").code == 1
+
+
+SHELLS = """
+import kxflow as kx
+
+p = kx.pipeline("p", kx.module("m", kx.task("t", kx.command("a", "echo $$"), kx.command("b", "echo $$"))))
+"""
+
+
+def test_no_fuse_sends_each_step_as_a_program_of_its_own(here: Program) -> None:
+    """Else one shell does them all."""
+    here.file("shells.py", SHELLS)
+    shells = {}
+    for log, options in (("fused.ndjson", ()), ("single.ndjson", ("--no-fuse",))):
+        args = ("run", "shells.py", "-i", "hosts.toml", "--limit", "web1", "--log", log)
+        assert call(*args, *options).code == 0
+        shells[log] = len({str(each.stdout) for each in kx.read_log(log)})
+    assert shells == {"fused.ndjson": 1, "single.ndjson": 2}
+
+
 def test_no_fuse_gives_the_same_results(here: Program) -> None:
     """One step at a time, or all as one program: the log says the same."""
     here.file("deploy.py", DEPLOY)

@@ -55,6 +55,22 @@ def rows(*args: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in call("show", *args, "--json").out.splitlines()]
 
 
+def test_names_in_a_log_do_not_act_either(here: Program) -> None:
+    """Nobody but a forger writes such a log, and it is shown escaped."""
+    evil = "\x1b[2J\u202e\x9b31m\n"
+    base = next(each for each in scenarios() if each.name == "every status")
+    named: dict[str, Any] = {"module": evil, "task": evil, "step": evil, "host": evil, "reason": evil, "pipeline": evil}
+    forged = [
+        evolve(each, result=evolve(each.result, **named)) if isinstance(each, StepEnded) else each
+        for each in base.events
+    ]
+    anyio.run(record, here.folder / "forged.ndjson", Scenario(base.name, tuple(forged)))
+    for options in ((), ("--status", "Failed"), ("--json",), ("--host", "nix")):
+        done = call("show", "forged.ndjson", *options)
+        assert done.code == (2 if "nix" in options else 0)
+        assert not CONTROL.search(done.out + done.err)
+
+
 @pytest.mark.parametrize("name", [each.name for each in scenarios()])
 @pytest.mark.parametrize("options", [(), ("--host", "*"), ("--json",)])
 def test_nothing_that_a_host_wrote_acts_on_a_terminal(logs: Program, name: str, options: tuple[str, ...]) -> None:

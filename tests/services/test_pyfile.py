@@ -23,7 +23,7 @@ p = kx.pipeline("p", kx.module("m", kx.task("t", kx.command("s", "true"))))
 def _python_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is run puts its folder on the path; not for other tests."""
     monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
 
 
 def written(tmp_path: Path, text: str, name: str = "deploy.py") -> str:

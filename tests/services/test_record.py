@@ -213,6 +213,18 @@ def test_a_run_with_a_step_that_nothing_let_run_says_which() -> None:
     assert record.error == "web0 deploy/web/join/join: NotRun (input: token of web9)"
 
 
+def test_what_went_wrong_first_is_what_ended_first() -> None:
+    """Results of different hosts come in any order."""
+    late, early = (
+        evolve(result(place), status=Status.Failed, ended_at=NOW.replace(hour=hour), error=Fault("exit", f"at {hour}"))
+        for place, hour in ((0, 9), (1, 8))
+    )
+    events = (began(), StepEnded(late), StepEnded(early), ended())
+    record = recorded(MemoryStore(), *events)
+    assert record.error == "at 8"
+    assert kx.fold(events).first_fault == early
+
+
 def test_an_error_is_one_line_however_many_it_had() -> None:
     """Stores show it in a list."""
     bad = evolve(result(0), status=Status.Failed, error=Fault("raised", "one\ntwo\r\nthree \0 \udcff"))

@@ -22,7 +22,7 @@ from kxflow.journal.fold import Log
 from kxflow.testing.demo import RELEASE, free_ports, site
 from kxflow.testing.fleet import until
 from kxflow.testing.plugin import need_program
-from tests.cli.program import LONG, SCRIPT
+from tests.cli.program import LONG, SCRIPT, as_from_a_terminal
 
 HOSTS: Final = 8
 FORBIDDEN: Final = ("ssh", "sshd", "ssh-keygen", "ssh-agent", "scp", "sftp", "sudo", "su")
@@ -52,7 +52,14 @@ class Stage:
         pipe = subprocess.PIPE
         argv = [*before, str(SCRIPT), "demo", *args]
         return subprocess.Popen(
-            argv, cwd=self.folder, env=env, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+            argv,
+            cwd=self.folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            preexec_fn=as_from_a_terminal,  # noqa: PLW1509 -- it does nothing that could wait for a lock
         )
 
     def processes(self) -> list[int]:
