@@ -73,6 +73,14 @@ def test_hosts_entry_absent_takes_the_names_only(hosts: Box) -> None:
     assert hosts.sh("tail -n 1 /etc/hosts") == "10.0.0.6 other\n"
 
 
+def test_hosts_entry_absent_leaves_an_empty_file(hosts: Box) -> None:
+    """The file is the host's: it stays where its last line goes."""
+    hosts.sh("echo '10.0.0.5 db' >/etc/hosts")
+    cycle(hosts, hosts_entry("10.0.0.5", "db", state="absent"), look=LOOK)
+    succeeds(hosts, hosts_entry("10.0.0.5", "db", state="absent"))
+    assert hosts.sh(LOOK) == "644:0\n"
+
+
 def test_hosts_entry_leaves_comments_and_bytes_alone(hosts: Box) -> None:
     """What is no line of a name of ours stays, byte by byte; a comment counts as nothing."""
     hosts.sh("printf '# 10.0.0.9 db\\n#db\\n\\n\\377 x\\n10.0.0.7 \\t w # db' >>/etc/hosts")

@@ -100,6 +100,13 @@ def test_sysctl_without_rights_is_told_so(box: Box) -> None:
     refused(box, sysctl(FORWARD, state="absent"), "Permission denied", look=LOOK)
 
 
+def test_sysctl_file_that_cannot_be_read_is_not_written_over(box: Box) -> None:
+    """Whoever may write the folder, and not read the file, does not put a file of one line in its place."""
+    box.sh("mkdir -m 777 /srv/conf; echo 'vm.swappiness = 1' >/srv/conf/x.conf; chmod 600 /srv/conf/x.conf")
+    step = sysctl(FORWARD, 1, runtime=False, file="/srv/conf/x.conf")
+    refused(box, step, "Permission denied", look="ls -lA /srv/conf; cat /srv/conf/x.conf")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

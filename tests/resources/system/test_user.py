@@ -14,7 +14,7 @@ from kxflow.flow.step import Step
 from kxflow.resources import user
 from kxflow.values.errors import InvalidError
 from kxflow.values.state import CONTENT, from_record, to_record
-from tests.resources.helpers_system import Box, cycle, ensured, fails, holds, refused, succeeds, undoing
+from tests.resources.helpers_system import Box, cycle, ensured, fails, holds, refused, succeeds, undoing, with_env
 
 LOOK = "getent passwd ann; getent group ann; getent shadow ann; id ann 2>&1; ls -ld /home/ann 2>&1"
 HASH = kx.Secret("$6$saltsalt$" + "x" * 86)
@@ -210,6 +210,13 @@ def test_user_in_a_group_that_is_not_there_is_a_failure(box: Box) -> None:
     """The tool's own words are told, and nobody is made."""
     fails(box, user("ann", groups=["nosuch"]), "group 'nosuch' does not exist")
     assert box.sh("getent passwd ann", ok=False) == ""
+
+
+def test_user_whom_the_host_cannot_look_up_is_a_failure(box: Box) -> None:
+    """A broken look-up does not mean that nobody is there."""
+    box.sh("useradd ann; mkdir /srv/bin; printf '#!/bin/sh\\nexit 3\\n' >/srv/bin/getent; chmod 755 /srv/bin/getent")
+    step = with_env(user("ann", state="absent"), PATH="/srv/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    assert fails(box, step, "cannot look into passwd").reason == "probe"
 
 
 def test_user_in_use_is_not_removed(box: Box) -> None:
