@@ -360,6 +360,7 @@ class Reader:
             return
         stream.last = index
         stream.part = part = _Part(index, output={"r": stream.noise})
+        stream.noise = Collector()
         self._end(stream, part, "become", code)
 
     def _over(self, stream: _Stream, event: Done | Killed) -> None:
