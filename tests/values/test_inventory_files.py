@@ -86,6 +86,45 @@ def test_a_file_that_everybody_may_write_is_refused(tmp_path: Path) -> None:
     assert len(Cluster.load(path)) == 1
 
 
+def test_a_folder_that_everybody_may_write_is_refused(tmp_path: Path) -> None:
+    """Who can put another file there decides what it says; the folder of what a link leads to counts as well."""
+    path = _write(tmp_path / "open" / "hosts", INI)
+    (tmp_path / "link").symlink_to(path)
+    assert Cluster.load(tmp_path / "link").names == ("web1",)
+    (tmp_path / "open").chmod(0o777)
+    for each in (path, tmp_path / "link"):
+        problem = _problem(each)
+        assert problem.what == f"{each} is in a folder that every user of this machine can write: {path.parent}"
+        assert "chmod o-w" in problem.remedy
+    key = _write(tmp_path / "hosts.toml", 'hosts.a = "x"\nconnect.password = {file = "open/hosts"}\n')
+    assert "in a folder that every user" in _problem(key).what
+
+
+def test_in_a_folder_like_tmp_it_counts_whose_file_it_is(tmp_path: Path) -> None:
+    """One's own and root's is taken; another's may be a trap, and so may another's link to one's own."""
+    if os.geteuid() != 0:
+        pytest.skip("not run: only root can make a file another's")
+    sticky = tmp_path / "tmp"
+    path = _write(sticky / "hosts", INI)
+    link = sticky / "link"
+    link.symlink_to(_write(tmp_path / "hosts", INI))
+    sticky.chmod(0o1777)
+    assert Cluster.load(path).names == Cluster.load(link).names == ("web1",)
+    os.chown(path, 65534, -1)
+    os.chown(link, 65534, -1, follow_symlinks=False)
+    for each in (path, link):
+        assert _problem(each).what == f"{each} is another user's file in {sticky}, where every user can put one"
+
+
+def test_files_beside_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand files of four MiB would not fit into memory."""
+    monkeypatch.setattr("kxflow.values.inventory.outside.SIDE_SIZE", 1 << 20)
+    for number in range(3):
+        _write(tmp_path / "host_vars" / f"web{number}.yml", f"x: {'y' * 400_000}")
+    problem = _problem(_write(tmp_path / "hosts", "web1"))
+    assert (problem.where, problem.what) == ("host_vars", "more than 1 MiB")
+
+
 @pytest.mark.parametrize("name", ["hosts.toml", "hosts", "hosts.yml"])
 def test_a_large_file_is_refused(name: str, tmp_path: Path) -> None:
     """Unread beyond the limit."""
@@ -100,8 +139,8 @@ def nobody() -> Iterator[Path]:
     """A folder, while this process has the rights of a user without any: root could read everything."""
     with tempfile.TemporaryDirectory() as folder:
         root = os.geteuid() == 0
-        Path(folder).chmod(0o777)
         if root:
+            os.chown(folder, 65534, -1)
             os.seteuid(65534)
         try:
             yield Path(folder)
@@ -154,7 +193,10 @@ def test_files_beside_are_read_for_ansible_only(tmp_path: Path) -> None:
     _write(tmp_path / "host_vars" / "web1.example.org", "y: 2")
     fleet = Cluster.load(_write(tmp_path / "hosts", "web1.example.org"))
     assert fleet.vars_of(fleet.hosts[0]) == {"x": 1, "y": 2}
-    assert not Cluster.load(_write(tmp_path / "hosts.toml", 'hosts.web1 = "x"')).vars
+    ours = _write(tmp_path / "hosts.toml", 'hosts.web1 = "x"')
+    with pytest.warns(UserWarning, match=r"hosts.toml: group_vars/ beside it is not read; put variables into") as told:
+        assert not Cluster.load(ours).vars
+    assert told[0].filename == __file__
 
 
 def test_files_beside_are_looked_at_as_closely(tmp_path: Path) -> None:

@@ -179,6 +179,7 @@ CASES = [
     ("a ansible_host=-x", "1: host address '-x' cannot be one"),
     ('a ansible_host="{{ ip }}"', "1: this is a template, and kxflow renders none"),
     ("a ansible_host=", "1: the address is empty"),
+    ("a ansible_host=10.0.0.1:22", "1: the address '10.0.0.1:22' holds a port"),
     ("a ansible_ssh_private_key_file=missing", "1: ansible_ssh_private_key_file: there is no file /f/missing"),
     ("a ansible_connection=winrm", "1: ansible_connection 'winrm' is not taken over"),
     ("a ansible_become=perhaps", "1: ansible_become must be true or false"),

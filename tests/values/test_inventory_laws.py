@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
+import sys
 from collections.abc import Mapping
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -12,21 +15,23 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kxflow.values.cluster import Cluster
-from kxflow.values.errors import InventoryError
+from kxflow.values.errors import InvalidError, InventoryError
 from kxflow.values.host import Become, Connect, Host, Local, Ssh, Via
 from kxflow.values.inventory import Outside, read
 from kxflow.values.secret import Secret
 
 OUTSIDE = Outside("/f", {}, check=lambda _: None, read=lambda _: b"x")
 
-names = st.from_regex(r"[A-Za-z0-9._:][A-Za-z0-9._:-]{0,8}", fullmatch=True)
+names = st.from_regex(r"[A-Za-z0-9._:][A-Za-z0-9._:-]{0,8}", fullmatch=True).filter(
+    lambda name: re.fullmatch(r"[^:]+:\d+", name) is None  # an address with a port
+)
 users = st.from_regex(r"[A-Za-z0-9._][A-Za-z0-9._-]{0,8}", fullmatch=True)
 roles = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,8}", fullmatch=True)
 paths = st.from_regex(r"/[a-z]{1,5}(/[a-z]{1,5})?", fullmatch=True)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 secrets = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r\0"), min_size=1, max_size=9)
 words = texts.filter(lambda text: "\0" not in text and "{" not in text)  # no placeholder
-seconds = st.floats(0.001, 1e6) | st.integers(1, 10**6)
+delays = st.floats(0.001, 1e6) | st.integers(1, 10**6)
 scalars = (
     texts
     | st.booleans()
@@ -60,9 +65,9 @@ def options(**more: st.SearchStrategy[Any]) -> st.SearchStrategy[Ssh]:
         "accept_new": st.booleans(),
         "agent": st.booleans() | paths,
         "config": paths,
-        "connect_timeout": seconds,
-        "login_timeout": seconds,
-        "keepalive": seconds,
+        "connect_timeout": delays,
+        "login_timeout": delays,
+        "keepalive": delays,
         **more,
     }
     return st.fixed_dictionaries({}, optional=fields).map(lambda given: Ssh(**given))
@@ -244,3 +249,73 @@ def test_lines_are_those_of_the_text(cluster: Cluster, noise: list[str], seed: A
     with pytest.raises(InventoryError) as caught:
         read(whole.encode(), "hosts.toml", OUTSIDE)
     assert [each.where for each in caught.value.problems] == [f"hosts.toml:{wanted}"]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("hosts.toml", 'hosts.a = "x"\nconnect.key_files = "\\u001b[2J\\u202e\\n"'),
+        ("hosts.toml", 'hosts.a = "x"\nconnect.password = {env = "\\u001b[2J"}'),
+        ("hosts.toml", 'hosts.a = "x"\nconnect.how = "\\u001b[2J"'),
+        ("hosts.toml", 'hosts.a = "x"\n"\\u001b[2J" = 1'),
+        ("hosts.yml", 'all: {hosts: {a: {ansible_private_key_file: "\\e[2J"}}}'),
+        ("hosts.yml", 'all: {hosts: {"a\\e[2J": }}'),
+        ("hosts", "a ansible_private_key_file=\x1b[2J\u202e\x9b"),
+        ("hosts", "a\x1b[2J"),
+        ("h\x1b[2J.ini", "a b"),
+    ],
+)
+def test_no_problem_moves_the_cursor(file: str, text: str) -> None:
+    """What an inventory holds is shown in one line, and no terminal obeys it."""
+
+    def missing(path: str) -> None:
+        raise InvalidError(f"there is no file {path}", f"make {path}")
+
+    with pytest.raises(InventoryError) as caught:
+        read(text.encode(), file, Outside("/f", {}, check=missing))
+    for problem in caught.value.problems:
+        assert str(problem).isprintable()
+        assert "[2J" in str(problem)
+
+
+def lines_run(text: str, file: str) -> int:
+    """How many lines of the inventory's own code it takes to read a text: work without a clock."""
+    count = 0
+
+    def line(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal count
+        count += event == "line"
+        return line
+
+    def call(frame: FrameType, event: str, _: object) -> Any:
+        return line if "/inventory/" in frame.f_code.co_filename else None
+
+    before = sys.gettrace()
+    sys.settrace(call)
+    try:
+        read(text.encode(), file, OUTSIDE)
+    except InventoryError:
+        return count
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize(
+    ("file", "unit"),
+    [
+        ("hosts", "[g{i}]\nh{i} x=1 ansible_user=u{i}\n"),
+        ("hosts", "[g{i}]\nh\n"),
+        ("hosts", "[g{i}:children]\nh\n[h]\n"),
+        ("hosts.toml", "[hosts.h{i}]\naddress = 'a'\nroles = ['r{i}']\n"),
+        ("hosts.toml", "[roles.r{i}]\nhosts = ['h']\nconnect.user = 'u{i}'\n"),
+        ("hosts.toml", "[hosts.h]\n"),
+        ("hosts.yml", "g{i}: {{hosts: {{h{i}: {{x: 1}}}}}}\n"),
+        ("hosts.yml", "g{i}: {{children: {{h: }}}}\n"),
+    ],
+)
+def test_work_grows_with_the_text(file: str, unit: str) -> None:
+    """Four times as long a text takes four times the work, not sixteen times: hosts and groups of all shapes."""
+    few, many = (lines_run("".join(unit.format(i=i) for i in range(n)), file) for n in (100, 400))
+    assert few > 400
+    assert many < 5 * few

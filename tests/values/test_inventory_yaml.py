@@ -154,3 +154,9 @@ def test_all_problems_come_at_once() -> None:
         "host_vars/a:2:",
         "host_vars/a:3:",
     ]
+
+
+def test_numbers_of_endless_digits_are_told_at_once() -> None:
+    """To the base of 60, as YAML 1.1 has it, a number of a megabyte would take hours to read."""
+    for number in ("1" + ":59" * 300_000, "9" * 5000, "1" + ":59" * 3000 + ".5"):
+        assert _problems(f"all:\n  hosts: a\n  vars:\n    x: {number}\n") == ["4: this number or date cannot be"]

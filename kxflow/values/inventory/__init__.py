@@ -7,13 +7,15 @@ r"""Read an inventory: what `Cluster.load` does.
 | `*.ini`, `*.cfg`, no suffix (`hosts`) | Ansible INI |
 
 Everything that is wrong is told at once, in one `InventoryError`: each `Problem` with file, line and remedy. An
-inventory is data: nothing in it is run or rendered. It may have 4 MiB, 100 000 hosts, and values 32 deep; one that
-every user of the machine may write is refused. Nothing is looked up in the working directory: a relative path is
+inventory is data: reading it runs and renders nothing. It may have 4 MiB, 100 000 hosts, and values 32 deep. One that
+every user of the machine may write, or could put another in place of, is refused; a group may write it, for it is shared
+so, and a link is followed where both its ends are safe. Nothing is looked up in the working directory: a relative path is
 relative to the inventory's folder, `~` is the home of whoever runs this.
 
 # Our TOML
 
-Four tables, all optional but `hosts`:
+Variables stand in the file itself: where Ansible's folders `group_vars` or `host_vars` lie beside it, a warning says that
+they are not read. Four tables, all optional but `hosts`:
 
 `[vars]`
 :   Variables of every host: any TOML data, dates too.
@@ -114,6 +116,7 @@ that is listed twice in one group is a problem, and so is a key that comes twice
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -121,7 +124,7 @@ from typing import Final
 from kxflow.values.cluster import Cluster
 from kxflow.values.errors import InvalidError
 from kxflow.values.inventory.located import Findings, Place
-from kxflow.values.inventory.outside import Outside, SideFiles, file_bytes, side_files
+from kxflow.values.inventory.outside import SIDE_DIRS, Outside, SideFiles, file_bytes, side_files
 
 __all__ = ["Outside", "load", "read"]
 
@@ -144,7 +147,11 @@ def load(path: Path) -> Cluster:
         findings.invalid(Place(path.name, 0), error)
         raise findings.error() from None
     folder = Path(os.path.abspath(path)).parent  # noqa: PTH100 -- links stay: what lies beside the link is meant
-    side = _NONE if path.suffix.lower() == ".toml" else side_files(folder, findings)
+    ours = path.suffix.lower() == ".toml"
+    if ours and (beside := [name for name in SIDE_DIRS if (folder / name).is_dir()]):
+        what = f"{path.name}: {beside[0]}/ beside it is not read; put variables into [vars], [roles.NAME.vars] or hosts"
+        warnings.warn(what, stacklevel=3)  # where Cluster.load is called
+    side = _NONE if ours else side_files(folder, findings)
     return _read(data, path.name, Outside(str(folder)), side, findings)
 
 

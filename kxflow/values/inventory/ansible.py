@@ -90,6 +90,7 @@ class _Fleet:
     depth: dict[str, int] = field(init=False)
     above: dict[str, frozenset[str]] = field(init=False)
     order: list[str] = field(init=False)
+    rank: dict[str, int] = field(init=False)
     file_vars: dict[str, Vars] = field(init=False)
     side_vars: dict[str, Vars] = field(init=False)
     _merged: dict[frozenset[str], Vars] = field(factory=dict)
@@ -102,6 +103,7 @@ class _Fleet:
             self.draft.group(name, Place(self.draft.file, 0))
         self._lineage()
         self.order = sorted(groups, key=lambda name: (self.depth[name], groups[name].priority, name))
+        self.rank = {name: place for place, name in enumerate(self.order)}
         self.file_vars = {name: group.vars for name, group in groups.items()}
         self.side_vars = {name: read_side(self.side, "group_vars", name, self.draft.findings) for name in groups}
 
@@ -154,6 +156,10 @@ class _Fleet:
         shared: dict[frozenset[str], frozenset[str]] = {}
         return {host: shared.setdefault(key, key) for host, groups in found.items() if (key := frozenset(groups))}
 
+    def _in_order(self, groups: frozenset[str]) -> list[str]:
+        """These groups as they apply: sorted by themselves, for every host may have a set of its own."""
+        return sorted(groups, key=self.rank.__getitem__)
+
     def _of_group(self, name: str) -> Vars:
         return {**self.file_vars[name], **self.side_vars[name]}
 
@@ -161,10 +167,10 @@ class _Fleet:
         """What Ansible makes of the variables of these groups: first all of the inventory file, then all beside it."""
         if groups not in self._merged:
             merged: Vars = {}
+            ordered = self._in_order(groups)
             for source in (self.file_vars, self.side_vars):
-                for name in self.order:
-                    if name in groups:
-                        merged.update(source[name])
+                for name in ordered:
+                    merged.update(source[name])
             self._merged[groups] = merged
         return self._merged[groups]
 
@@ -172,9 +178,8 @@ class _Fleet:
         """What `Cluster.vars_of` will make of them, where the host says nothing itself."""
         if groups not in self._ours:
             ours = self._of_group(ALL)
-            for name in self.order:
-                if name in groups - {ALL, UNGROUPED}:
-                    ours.update(self._of_group(name))
+            for name in self._in_order(groups - {ALL, UNGROUPED}):
+                ours.update(self._of_group(name))
             self._ours[groups] = ours
         return self._ours[groups]
 

@@ -117,6 +117,13 @@ def guess(word: object, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(names)}"
 
 
+def _visible(text: str) -> str:
+    """In one line, and nothing in it that a terminal obeys: paths and names come as the file has them."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
 class Findings:
     """The problems found so far; each is kept once, however many hosts share the line.
 
@@ -134,7 +141,7 @@ class Findings:
         if len(what) > _SHOWN:
             what = what[:_SHOWN] + "…"
         if len(self._found) < PROBLEMS:
-            self._found.setdefault((place, what), Problem(str(place), what, remedy))
+            self._found.setdefault((place, what), Problem(*map(_visible, (str(place), what, remedy))))
         else:
             self.full = True
 

@@ -17,6 +17,8 @@ SIZE: Final = 4 * 1024 * 1024
 """Bytes that an inventory may have, and each file of variables beside it."""
 SECRET_SIZE: Final = 64 * 1024
 SIDE_FILES: Final = 10_000
+SIDE_SIZE: Final = 64 * 1024 * 1024
+"""Bytes of all files of variables together."""
 SIDE_DIRS: Final = ("group_vars", "host_vars")
 _SUFFIXES: Final = ("", ".yml", ".yaml", ".json")
 
@@ -29,7 +31,7 @@ def file_bytes(path: str | Path, limit: int = SIZE) -> bytes:
 
     Raises:
         InvalidError: It is missing, no regular file, not readable, larger than `limit` bytes, or any user of this
-            machine may write it.
+            machine may write it or put another file in its place.
     """
     shown = str(path)
     try:
@@ -39,6 +41,7 @@ def file_bytes(path: str | Path, limit: int = SIZE) -> bytes:
         raise InvalidError(*_unopened(error, shown)) from None
     try:
         _check_kind(os.fstat(handle), shown)
+        _check_folders(path, shown)
     except InvalidError:
         os.close(handle)
         raise
@@ -59,6 +62,24 @@ def _check_kind(about: os.stat_result, shown: str) -> None:
             f"{shown} can be written by every user of this machine",
             "whoever writes it decides what runs on your hosts: `chmod o-w` it, then check what it says",
         )
+
+
+def _check_folders(path: str | Path, shown: str) -> None:
+    """Where every user may write the folder of a file, or of what it is a link to, the file may be anybody's.
+
+    In a folder like /tmp, where nobody can replace what is another's, it counts who made it.
+    """
+    for place in dict.fromkeys((os.path.abspath(path), os.path.realpath(path))):  # noqa: PTH100 -- links stay here
+        folder = os.path.dirname(place)  # noqa: PTH120 -- text
+        mode = os.stat(folder).st_mode  # noqa: PTH116 -- text
+        if not mode & stat.S_IWOTH:
+            continue
+        if not mode & stat.S_ISVTX:
+            remedy = "whoever can put a file there decides what runs on your hosts: `chmod o-w` it"
+            raise InvalidError(f"{shown} is in a folder that every user of this machine can write: {folder}", remedy)
+        if os.lstat(place).st_uid not in (0, os.geteuid()):
+            remedy = "look at what it says, and copy it into a folder of your own"
+            raise InvalidError(f"{shown} is another user's file in {folder}, where every user can put one", remedy)
 
 
 def _unopened(error: OSError | ValueError, shown: str) -> tuple[str, str]:
@@ -123,7 +144,7 @@ def side_files(folder: Path, findings: Findings) -> SideFiles:
     such file below it, sorted; hidden files and backups (`…~`) are left out.
     """
     found: dict[tuple[str, str], tuple[tuple[str, bytes], ...]] = {}
-    left = SIDE_FILES
+    left, room = SIDE_FILES, SIDE_SIZE
     for directory in SIDE_DIRS:
         top = folder / directory
         for name, paths in _by_name(top, findings).items():
@@ -132,7 +153,12 @@ def side_files(folder: Path, findings: Findings) -> SideFiles:
                 findings.add(Place(directory, 0), f"more than {SIDE_FILES} files", "keep variables in fewer files")
                 return found
             shown = [(str(path.relative_to(folder)), path) for path in paths]
-            found[directory, name] = tuple(_contents(shown, findings))
+            contents = tuple(_contents(shown, findings))
+            room -= sum(len(data) for _, data in contents)
+            if room < 0:
+                findings.add(Place(directory, 0), f"more than {SIDE_SIZE >> 20} MiB", "keep large data elsewhere")
+                return found
+            found[directory, name] = contents
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from kxflow.values.inventory.outside import Outside
 from kxflow.values.secret import Secret
 
 _SECRET_KEYS: Final = ("env", "file")
+_WITH_PORT: Final = re.compile(r"[^:]+:\d+\Z")
 
 
 def refused(node: Node, wanted: str, remedy: str = "") -> InvalidError:
@@ -168,19 +170,21 @@ def readable(text: str, outside: Outside) -> str:
 
 
 def check_address(address: str | None) -> None:
-    """Refuse an address that was given and is empty; for `Host` it would be none given.
+    """Refuse an address that was given and is empty, for `Host` it would be none given; and one with a port.
 
     Raises:
-        InvalidError: It is empty.
+        InvalidError: It is.
     """
     if address is not None and not address.strip():
         raise InvalidError("the address is empty", "leave it out where the name will do")
+    if address is not None and _WITH_PORT.match(address):
+        raise InvalidError(f"the address {address!r} holds a port", "give the port by itself, as a setting")
 
 
 def host_or_problem(entry: Entry, findings: Findings, name: str, address: str | None) -> bool:
     """Whether a host may be named so; where not, that is reported."""
     try:
-        check_address(address)
+        check_address(name if address is None else address)
         Host(name, address)
     except InvalidError as error:
         findings.invalid(entry.place, error)

@@ -21,6 +21,7 @@ _CORE: Final = "tag:yaml.org,2002:"
 _SCALARS: Final = frozenset({"str", "int", "float", "bool", "null", "timestamp"})
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE: Final = "<<"
+_LONGEST: Final = 4300  # of a number; Python's own bound for decimal ones. To the base of 60, 4 MiB take hours.
 _QUOTE: Final = "put it in quotes where it is text"
 
 
@@ -243,4 +244,6 @@ class _Scalars(yaml.SafeLoader):
             return event.value
         if kind == "bool" and event.value.lower() not in self.bool_values:
             raise ValueError(event.value)
+        if kind in ("int", "float") and len(event.value) > _LONGEST:
+            raise ValueError("a number of too many digits")
         return getattr(self, f"construct_yaml_{kind}")(yaml.ScalarNode(tag, event.value))
