@@ -202,11 +202,23 @@ class Lane:
 
 
 async def _decided(op: Op, asked: frames.Ended) -> Op:
-    """The op that is to be done, now that it is known what was found."""
-    choose = op.command.chosen
-    if choose is None:
+    """The op that is to be done, now that it is known what was found; by whom and how is as it was asked."""
+    its = op.command
+    if its.chosen is None:
         return op
-    return evolve(op, command=await anyio.to_thread.run_sync(choose, found(asked.before, asked.detail)))
+    made = await anyio.to_thread.run_sync(its.chosen, found(asked.before, asked.detail))
+    env = {**its.env, **made.env}
+    return evolve(
+        op,
+        command=evolve(
+            made,
+            become=its.become,
+            cwd=its.cwd,
+            timeout=its.timeout,
+            env=env,
+            sensitive=its.sensitive or made.sensitive,
+        ),
+    )
 
 
 class _Window:

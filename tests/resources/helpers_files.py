@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import kxflow as kx
+from kxflow.connectors.choose import ChoosingConnector
 from kxflow.flow.ensure import Ensured, undo_of
+from kxflow.interpreters.ports import Link, Process
 
 LOCAL = kx.Cluster([kx.Host("here")], connect=kx.Local())
 
@@ -138,3 +140,34 @@ def tree(root: Path) -> dict[str, tuple[str, ...]]:
         else:
             found[name] = ("file", path.read_bytes().decode("latin-1"), *who)
     return found
+
+
+class CountingConnector(ChoosingConnector):
+    """Reaches hosts as a run does, and counts the bytes that go out.
+
+    Attributes:
+        sent: So far.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = 0
+
+    async def connect(self, host: kx.Host, cluster: kx.Cluster) -> Link:
+        """A link that counts."""
+        link = await super().connect(host, cluster)
+        spawn = link.spawn
+
+        async def counting(argv: Sequence[str]) -> Process:
+            process = await spawn(argv)
+            write = process.write
+
+            async def counted(data: bytes) -> None:
+                self.sent += len(data)
+                await write(data)
+
+            process.write = counted  # type: ignore[method-assign]  # the seam that there is
+            return process
+
+        link.spawn = counting  # type: ignore[method-assign]  # as above
+        return link

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +13,24 @@ import pytest
 from attrs import evolve
 
 import kxflow as kx
-from kxflow.connectors.local import LocalConnector, LocalLink
-from kxflow.connectors.pipes import PipeProcess
 from kxflow.resources import file
 from kxflow.values.action import Command
-from tests.resources.helpers_files import HOSTILE, LOCAL, cycle, fails, names, one, ran, skipped, succeeded, tree, undo
+from tests.resources.helpers_files import (
+    HOSTILE,
+    LOCAL,
+    CountingConnector,
+    cycle,
+    fails,
+    names,
+    one,
+    ran,
+    skipped,
+    succeeded,
+    tree,
+    undo,
+)
 
 BIG = b"line \0 of bytes \xff\n" * 10_000
-
-
-class CountingConnector(LocalConnector):
-    """Reaches this machine, and counts the bytes that go out."""
-
-    def __init__(self) -> None:
-        self.sent = 0
-
-    async def connect(self, host: kx.Host, cluster: kx.Cluster) -> LocalLink:
-        """A link that counts."""
-        outer = self
-
-        class Counting(LocalLink):
-            async def spawn(self, argv: Sequence[str]) -> PipeProcess:
-                process = await super().spawn(argv)
-                write = process.write
-
-                async def counted(data: bytes) -> None:
-                    outer.sent += len(data)
-                    await write(data)
-
-                process.write = counted  # type: ignore[method-assign]  # the seam that a connector has
-                return process
-
-        return Counting(host.name)
 
 
 @pytest.mark.parametrize(
