@@ -12,22 +12,31 @@ from typing import TYPE_CHECKING, Any, Final
 from kxflow.resources.file import file
 
 if TYPE_CHECKING:
+    from kxflow.resources.fact_probe import facts
+    from kxflow.resources.host_facts import Facts
     from kxflow.resources.packages import package
     from kxflow.resources.services import reload_service, restart_service, service
+    from kxflow.resources.waiting import wait_for
 
 _HOMES: Final = {
+    "Facts": "host_facts",
+    "facts": "fact_probe",
     "package": "packages",
     "reload_service": "services",
     "restart_service": "services",
     "service": "services",
+    "wait_for": "waiting",
 }
 
 __all__ = [
+    "Facts",
+    "facts",
     "file",
     "package",
     "reload_service",
     "restart_service",
     "service",
+    "wait_for",
 ]
 
 
