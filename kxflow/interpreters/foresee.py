@@ -281,7 +281,7 @@ def question(command: Command[Any]) -> Command[Any]:
     command = evolve(command, pending=tuple(evolve(each, role="awaits") for each in command.awaits))
     if command.probe is not None:
         return evolve(command, probe=evolve(command.probe, dry=True), upload=None, stdin=None, chosen=None, into=None)
-    if command.readonly:
+    if command.readonly and command.check is None:
         return command
     return evolve(command, text=":", argv=None, stdin=None, upload=None, ok_codes=frozenset({0}), detached=False)
 

@@ -146,6 +146,8 @@ def _not_run(command: Command[Any], ended: frames.Ended, where: str) -> tuple[St
     """It could not begin, or what was asked before or after it did not go well."""
     if ended.how == "check_failed":
         told = f"its check ended with exit status {ended.exit_code}, neither done nor undone"
+        if command.tells and not command.sensitive and (words := str(ended.stderr).strip().splitlines()):
+            return _failed("check", f"{_short(words[-1])} (exit status {ended.exit_code})", where)
         return _failed("check", told, where, "mend it, or name the statuses that mean undone: test(…, undone=(…))")
     if ended.how == "value_failed":
         return _failed("value", f"its value= command ended with exit status {ended.exit_code}", where)

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from kxflow.resources.crontab import cron
     from kxflow.resources.directories import directory
     from kxflow.resources.downloads import download
+    from kxflow.resources.fact_probe import facts
     from kxflow.resources.fetching import fetch
     from kxflow.resources.files import file
     from kxflow.resources.groups import group
+    from kxflow.resources.host_facts import Facts
     from kxflow.resources.hosts import hosts_entry
     from kxflow.resources.lines import line
     from kxflow.resources.links import link
@@ -38,15 +40,18 @@ if TYPE_CHECKING:
     from kxflow.resources.sysctls import sysctl
     from kxflow.resources.unpacking import unpack
     from kxflow.resources.users import user
+    from kxflow.resources.waiting import wait_for
     from kxflow.resources.zones import timezone
 
 _HOMES: Final = {
+    "Facts": "host_facts",
     "absent": "absence",
     "authorized_key": "authorized",
     "block": "blocks",
     "cron": "crontab",
     "directory": "directories",
     "download": "downloads",
+    "facts": "fact_probe",
     "fetch": "fetching",
     "file": "files",
     "git": "checkout",
@@ -69,15 +74,18 @@ _HOMES: Final = {
     "timezone": "zones",
     "unpack": "unpacking",
     "user": "users",
+    "wait_for": "waiting",
 }
 
 __all__ = [
+    "Facts",
     "absent",
     "authorized_key",
     "block",
     "cron",
     "directory",
     "download",
+    "facts",
     "fetch",
     "file",
     "git",
@@ -101,6 +109,7 @@ __all__ = [
     "timezone",
     "unpack",
     "user",
+    "wait_for",
 ]
 
 
