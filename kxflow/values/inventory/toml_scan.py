@@ -20,7 +20,7 @@ _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _BLANK: Final = re.compile(r"[ \t]*+")
 _GAP: Final = re.compile(r"(?:[ \t\n]++|#[^\n]*+)*+")
 _BARE_VALUE: Final = re.compile(r"[^,\]}\n#]*+")
-_LONG: Final = (  # atomic, not possessive: `(?:…(?!…))*+` loses its place in Python 3.11.2 (python/cpython#101955)
+_LONG: Final = (  # atomic, not possessive: `(?:…(?!…))*+` loses its place before Python 3.11.5 (python/cpython#100061)
     re.compile(r'"""(?>(?:[^"\\]++|\\.|"(?!""))*)"""(?:"{0,2})', re.DOTALL),
     re.compile(r"'''(?>(?:[^']++|'(?!''))*)'''(?:'{0,2})"),
 )
