@@ -400,7 +400,7 @@ def _check_hosts(patterns: Iterable[str], report: kx.Report) -> None:
     )
 )
 @click.option("--hosts", type=click.IntRange(2, 64), default=8, show_default=True, help="How many.")
-@click.option("--log", metavar="FILE", help="Where to record both runs; a temporary file, where not given.")
+@click.option("--log", metavar="FILE", help="Where to record the first run; a temporary file, where not given.")
 @click.option("--keep", is_flag=True, help="Leave the services running until Ctrl-C, to look around.")
 def demo(hosts: int, log: str | None, keep: bool) -> int:
     """See it work: a fleet of SSH hosts inside this process, and a pipeline that runs on it twice.
