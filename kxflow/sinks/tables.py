@@ -95,8 +95,10 @@ def _address(result: StepResult) -> str:
 
 def _why(result: StepResult) -> str:
     words = [result.status.name, f"({result.reason})" if result.reason else ""]
-    told = f": {result.error.what}" if result.error and result.status.fault else ""
-    return clipped(" ".join(filter(None, words)) + told)
+    fault = result.error if result.status.fault else None
+    told = f": {fault.what}" if fault else ""
+    remedy = f" ({fault.remedy})" if fault and fault.remedy else ""
+    return clipped(" ".join(filter(None, words)) + told + remedy)
 
 
 def _faults(results: Results) -> Table:

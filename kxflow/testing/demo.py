@@ -7,6 +7,7 @@ pipeline skips all of them.
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import socket
 import sys
@@ -197,7 +198,8 @@ def rehearse(
             report = _run(fleet, journal, on_signal)
             idle = all(each.status is kx.Status.Skipped for each in report.results)
             say("Nothing was left to do: every step was skipped." if idle else "Something was left to do.")
-        say(f"\nBoth runs are in {journal}: kxflow show {journal}")
+        program = "kxflow" if shutil.which("kxflow") else sys.argv[0]
+        say(f"\nThe log is {journal}\nLook at it: {program} show {journal}")
         if keep and report.succeeded:
             _look_around(fleet, say)
     return report

@@ -125,6 +125,13 @@ def test_the_last_output_of_a_fault_is_shown_escaped(logs: Program) -> None:
     assert ":boom:" in out
 
 
+def test_what_to_do_about_a_fault_is_shown_with_it(logs: Program) -> None:
+    """As the console has shown it."""
+    out = call("show", "hostile bytes.ndjson").out
+    assert "Failed (exit): it said " in out
+    assert " (look at " in out
+
+
 def test_faults_of_the_run_itself_are_shown(logs: Program) -> None:
     """They are of no host."""
     out = call("show", "faults of the run itself.ndjson").out

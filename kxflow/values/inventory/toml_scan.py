@@ -20,9 +20,9 @@ _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _BLANK: Final = re.compile(r"[ \t]*+")
 _GAP: Final = re.compile(r"(?:[ \t\n]++|#[^\n]*+)*+")
 _BARE_VALUE: Final = re.compile(r"[^,\]}\n#]*+")
-_LONG: Final = (
-    re.compile(r'"""(?:[^"\\]++|\\.|"(?!""))*+"""(?:"{0,2})', re.DOTALL),
-    re.compile(r"'''(?:[^']++|'(?!''))*+'''(?:'{0,2})"),
+_LONG: Final = (  # atomic, not possessive: `(?:…(?!…))*+` loses its place before Python 3.11.5 (python/cpython#100061)
+    re.compile(r'"""(?>(?:[^"\\]++|\\.|"(?!""))*)"""(?:"{0,2})', re.DOTALL),
+    re.compile(r"'''(?>(?:[^']++|'(?!''))*)'''(?:'{0,2})"),
 )
 _SHORT: Final = (
     re.compile(r'"(?:[^"\\\n]++|\\[^\n])*+"'),
