@@ -14,7 +14,7 @@ PROTOCOLS: Final = "file:git:http:https:ssh"
 
 _SCP: Final = re.compile(r"(?P<user>[A-Za-z0-9_][A-Za-z0-9._-]*@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*):(?P<path>[^:].*)")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_REF_PART: Final = re.compile(r"(?![.-])[^\x00-\x20\x7f~^:?*\[\\]+(?<![.])")
+_REF_PART: Final = re.compile(r"(?![.])[^\x00-\x20\x7f~^:?*\[\\]+(?<![.])")
 
 
 def repository(url: object) -> str:

@@ -120,8 +120,7 @@ class Wanted:
     def remount(self, path: str) -> str:
         """The command that changes its options; with a source, else it mixes them with those in fstab."""
         words = ["bind" if each == "rbind" else each for each in self.words]
-        mode = [] if "ro" in words else ["rw"]  # what became read-only stays so unless told
-        return f"mount -o {sh(','.join(['remount', *mode, *words]))} -- {sh(self.source)} {sh(path)}"
+        return f"mount -o {sh(','.join(['remount', *words]))} -- {sh(self.source)} {sh(path)}"
 
 
 @frozen
