@@ -30,7 +30,9 @@ kx_try() {
 _REMOTE: Final = r"""
 kx_remote() {
   if command -v curl >/dev/null 2>&1; then
-    case $(curl -s -m 2 -w '%{time_connect}' "telnet://$1:$port" </dev/null 2>/dev/null) in
+    kx_x=$1
+    case $1 in *:*) kx_x="[$1]" ;; esac
+    case $(curl -s -m 2 -w '%{time_connect}' "telnet://$kx_x:$port" </dev/null 2>/dev/null) in
       *[1-9]*) kx_r=0 ;;
       *) kx_r=1 ;;
     esac
@@ -198,10 +200,9 @@ def _port(port: int, address: str | None) -> _Question:
         raise InvalidError(f"wait_for: port={port!r}", "give a whole number from 1 to 65535")
     if address is None:
         return _Question(f"port {port}", f"port={port} hex={port:04X}\n{_dense(_REMOTE)}{_dense(_PORT)}")
-    if not valid_name(address) or address.startswith((".", ":")):
+    if not valid_name(address):
         raise InvalidError(f"wait_for: address={address!r}", "give a name or an address")
-    there = f"[{address}]" if ":" in address else address
-    return _Question(f"port {port} of {address}", f"port={port} address={sh(there)}\n{_dense(_REMOTE)}{_ELSEWHERE}")
+    return _Question(f"port {port} of {address}", f"port={port} address={sh(address)}\n{_dense(_REMOTE)}{_ELSEWHERE}")
 
 
 def _http(url: str, status: int | Iterable[int], insecure: bool) -> _Question:
