@@ -183,7 +183,7 @@ def _become(run: _Run, nested: bytes, known: bool) -> bytes:
             trial = act = b"su " + user + b" -c " + quote(b"sh -c " + inner)
     return b"""\
 if kx_may %s;then
-kx_ni=%d kx_ng=%d kx_nm=%s kx_ok=%s kx_nu=%s
+kx_ni=%d kx_ng=%d kx_nq=%s kx_nm=%s kx_ok=%s kx_nu=%s
 %skx_np=%s
 kx_try() { %s; }
 kx_run() { %s; }
@@ -193,6 +193,7 @@ fi""" % (
         b"" if run.later is None else b"%d" % run.later,
         run.ops[0].index,
         run.ops[-1].group,
+        b"" if run.later is None else b"%d" % run.later,
         become.method.encode(),
         b"1" if known else b"",
         b"".join(b"%d" % op.command.upload.size for op in run.ops if op.command.upload is not None and uploads(op)),

@@ -245,6 +245,7 @@ kx_become() {
     [ "$kx_need" ] && kx_w y "$kx_ni" 1 || kx_w y "$kx_ni" 0
   fi
   kx_quiet
+  kx_may "$kx_nq" || return
   {
     kx_relay <&3 3<&- | (
       kx_fork

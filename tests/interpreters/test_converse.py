@@ -13,11 +13,13 @@ import anyio
 import pytest
 from attrs import define, field
 
+import kxflow as kx
 from kxflow.connectors.local import LocalLink
 from kxflow.interpreters import verdicts
+from kxflow.interpreters.answer import ask
 from kxflow.interpreters.brake import Brake
 from kxflow.interpreters.converse import Conversation, Limits, Over
-from kxflow.interpreters.ports import Exit, Link
+from kxflow.interpreters.ports import Answering, Exit, Link
 from kxflow.shell import frames
 from kxflow.shell.compile import compile as compile_program
 from kxflow.shell.program import Op, Program
@@ -105,16 +107,17 @@ def test_who_takes_events_slowly_loses_none(backend: str) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_step_is_not_ended_because_its_beginning_was_taken_late(backend: str) -> None:
-    """The clock of the host runs on; that of the conversation waits for who takes the events."""
+    """Nor the one behind it, which is in progress meanwhile: who takes the events is late, and not the host."""
     seen: list[frames.Event] = []
 
     async def take(event: frames.Event) -> None:
-        await anyio.sleep(0.8 if isinstance(event, frames.Began) else 0)
+        await anyio.sleep(0.8 if event == frames.Began(0) else 0)
         seen.append(event)
 
-    over = held(LocalLink("here"), program_of(Command(text="echo a", timeout=0.3)), take=take, backend=backend)
+    program = program_of(Command(text="echo a", timeout=0.3), Command(text="sleep 0.7; echo b", timeout=5.0))
+    over = held(LocalLink("here"), program, take=take, backend=backend)
     assert (over.done, over.killed) == (frames.Done("end"), None)
-    assert any(isinstance(each, frames.Ended) for each in seen)
+    assert [each.exit_code for each in seen if isinstance(each, frames.Ended)] == [0, 0]
 
 
 @define
@@ -250,3 +253,26 @@ def test_endless_output_is_ended() -> None:
     """A bound on bytes, not on memory alone."""
     over = held(LocalLink("here"), program_of(Command(text="yes")), output=1_000_000)
     assert performed(over) == (Status.Failed, "output_limit")
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_host_of_memory_ends_what_it_does_when_it_is_cancelled(early: bool) -> None:
+    """Told before it has begun to answer, or while it does: its death is confirmed at once."""
+    brake = Brake()
+
+    async def pause(host: kx.Host, command: Any) -> None:
+        if not early:
+            brake.stop("enough", cancel=True)
+        await anyio.sleep_forever()
+
+    async def take(event: frames.Event) -> None:
+        if early and isinstance(event, frames.Began):
+            brake.stop("enough", cancel=True)
+
+    async def main() -> Over:
+        link = await kx.MemoryConnector(pause=pause).connect(kx.Host("a"), kx.Cluster([kx.Host("a")]))
+        assert isinstance(link, Answering)
+        with anyio.fail_after(5):
+            return await ask(link, [Op(index=0, command=Command(text="x"), group=0)], brake, take)
+
+    assert performed(anyio.run(main)) == (Status.Cancelled, "cancelled")

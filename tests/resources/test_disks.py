@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -85,8 +86,8 @@ def test_a_full_disk_fails_what_writes_and_stays_as_it_is(box: Box, tmp_path: Pa
         "mkdir -p /mnt/disk && mount -t tmpfs -o size=64k none /mnt/disk && cd /mnt/disk && mkdir d"
         " && { printf 'old\\n'; head -c 30000 /dev/zero | tr '\\0' x; } >f && head -c 20000 /dev/zero >full"
     )
-    _archive(tmp_path, 70_000)
-    box.sh('mkdir /opt/archives && cp "$1" /opt/archives/', str(tmp_path / "70000.tar.gz"))
+    box.sh("mkdir /opt/archives")
+    shutil.copy(_archive(tmp_path, 70_000), box.path("/opt/archives"))
     before = box.sh(_SEE + " && df /mnt/disk")
     for what, make in FILLED.items():
         result = fails(make(tmp_path), cluster=box.cluster)

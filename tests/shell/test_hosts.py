@@ -23,6 +23,7 @@ from kxflow.shell.program import Op
 from kxflow.shell.quote import escaped
 from kxflow.testing.fleet import until
 from kxflow.values.action import Check, Command
+from kxflow.values.host import Become
 from kxflow.values.output import Output
 from tests.shell.host import CUT, SHELLS, Talk, compiled, ops_of, sh_is, talk
 
@@ -336,7 +337,7 @@ def test_what_a_step_sees_is_what_sh_c_would_give_it(env: dict[str, str]) -> Non
     seen = (
         "env | grep '^kx_'; ls /proc/self/fd | wc -l; echo *; grep Sig[IC] /proc/self/status; false | true; echo $? $#"
     )
-    commands = [sh(f"cd /; {seen}"), sh("true", stdin=b"x" * 200_000), sh("env | grep '^kx_'")]
+    commands = [sh(f"cd /; {seen}"), sh("true", stdin=b"x" * 5_000_000), sh("env | grep '^kx_'")]
     clean, polluted = (ends(each, commands) for each in (env, odd))
     bare = subprocess.run(
         ["sh", "-c", f"cd /; {seen}"], env=env, stdin=subprocess.DEVNULL, capture_output=True, check=True
@@ -502,3 +503,32 @@ def test_a_stopped_step_is_ended_by_the_clock(all_of_them: list[dict[str, str]])
         all_of_them, lambda env: ending(env, [sh("exec sh -c 'kill -STOP $$; exit 7'", timeout=0.5)], 9, lambda _: None)
     ):
         assert each.its.last == frames.Killed(0, "timeout", True)
+
+
+SUDO = """#!/bin/sh
+case "$*" in *"-n -k"*) sleep 0.3; exit 1 ;; esac
+while [ "$1" != -- ]; do shift; done
+shift
+IFS= read -r password
+exec "$@"
+"""
+"""Asks for a password, takes any, and takes its time."""
+
+
+def test_a_stop_while_a_password_is_checked_reaches_the_other_users_program(env: dict[str, str]) -> None:
+    """It was told before that user's first step could begin, so none begins."""
+    fake = Path(env["PATH"].split(":", maxsplit=1)[0]) / "sudo"
+    fake.write_text(SUDO)
+    fake.chmod(0o755)
+    become = Become("deploy", password="any password")
+
+    def stop(event: frames.Event, child: subprocess.Popen[bytes]) -> None:
+        if event == frames.Escalating(0):
+            tell(STOP)(child)
+
+    program = compiled(ops_of([sh("echo a", become=become), sh("echo b", become=become), sh("echo c")]))
+    told, stopped = talk(program, env), talk(program, env, act=stop)
+    assert [each.stdout.data for each in told.ended().values()] == [b"a\n", b"b\n", b"c\n"]
+    escalated: list[frames.Event] = [frames.Up(b""), frames.Escalating(0), frames.Verified(become, True)]
+    assert told.events[:3] == escalated
+    assert stopped.events == [*escalated, frames.Done("stop")]
