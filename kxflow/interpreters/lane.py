@@ -238,7 +238,7 @@ class _Window:
         self.failed: int | None = None
         self._index = [segment.first + op.index for op in chosen]
         self._handle = handle
-        self._asks = segment.asks and chosen[-1].command.in_two
+        self._asks = segment.asks and chosen[-1] is segment.ops[-1]
         self._before = before
 
     async def take(self, event: frames.Event) -> None:

@@ -118,8 +118,8 @@ class Ere:
 def to_ere(pattern: str | re.Pattern[str], where: str = "match") -> Ere:
     r"""Translate.
 
-    >>> to_ere(r"^#?Port\s+\d{2,}$").text
-    '^#?Port[\t\x0b-\r\x1c- ]+[0-9]{2,}$'
+    >>> to_ere(r"^#?Port=\d{2,}$").text
+    '^#?Port=[0-9]{2,}$'
 
     Raises:
         InvalidError: No regular expression, or one that no POSIX one can stand for.

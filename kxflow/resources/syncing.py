@@ -283,7 +283,9 @@ def sync(
     Only what differs travels, all of it in one stream: the host tells its list by one digest, and the list itself only
     where that differs. Each file is put in place whole.
 
-    >>> sync("/srv/site", "site", exclude=["*.pyc"])  # doctest: +SKIP
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as site:
+    ...     sync("/srv/site", site, exclude=["*.pyc"])
     Step('sync /srv/site')
 
     Probe: of everything its kind, mode, sha256 and target, as one digest. Links are brought as links, and no link on

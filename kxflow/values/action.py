@@ -313,7 +313,8 @@ class Command(Action[T_co]):
     @property
     def in_two(self) -> bool:
         """The host is asked by one program, and acts by another: what that is depends on the answer."""
-        return self.upload is not None or self.chosen is not None
+        only_asked = self.probe is not None and self.probe.dry
+        return not only_asked and (self.upload is not None or self.chosen is not None)
 
     def __str__(self) -> str:
         if self.text is not None:

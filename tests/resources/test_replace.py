@@ -40,6 +40,7 @@ def test_a_replacement_lives(tmp_path: Path) -> None:
         ("a/b|c", r"[/|]", "\\\\", "a\\b\\c"),
         ("foo food foo", r"\bfoo\b", "bar", "bar food bar"),
         ("foo-foo", r"\bfoo\b|-\bfoo", "x", "xx"),
+        ("-foo-", r"-\b|\bfoo\b|\b-", "x", "xxx"),
         ("aaa", "a{2}", "b", "ba"),
         ("key: 'v'", r"(?P<k>\w+): '(.)'", r'\g<k>="\2"', 'key="v"'),
         ("Port PORT", re.compile("port", re.IGNORECASE), "22", "22 22"),

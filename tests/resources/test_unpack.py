@@ -155,6 +155,8 @@ def test_owner_and_group_hold_for_everything_and_setuid_goes(tmp_path: Path, con
     skipped(step)
     assert {each[-2:] for each in without_stamp(path).values()} == {("5", "60")}
     assert (path / "tool-1.0" / "bin" / "tool").stat().st_mode & 0o7777 == 0o755
+    succeeded(unpack(tmp_path / "other", source=pack(content, "tar")))
+    assert (tmp_path / "other" / "tool-1.0" / "bin" / "tool").stat().st_mode & 0o7777 == 0o755
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=names)
