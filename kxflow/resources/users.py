@@ -4,249 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal, TypeAlias, cast
+from collections.abc import Iterable
+from typing import Final, Literal, TypeAlias
 
-from attrs import evolve, field, frozen
-
-from kxflow.flow.actions import shell
-from kxflow.flow.ensure import Content, ensure, ensuring
+from kxflow.flow.ensure import ensure
 from kxflow.flow.step import Step
-from kxflow.resources.accounts import SBIN, entry, login_name, names, number, say_all, say_some
-from kxflow.resources.paths import Account, PathLike, remote_path, sh
+from kxflow.resources.accounts import login_name, names, number
+from kxflow.resources.paths import Account, PathLike, remote_path
 from kxflow.resources.presence import Presence, is_wanted
-from kxflow.values.action import Command
+from kxflow.resources.shadow import GIVEN, User
 from kxflow.values.errors import InvalidError
 from kxflow.values.secret import Secret
-from kxflow.values.state import CONTENT, Ensured, State, hidden
-from kxflow.values.state import state as as_state
+from kxflow.values.state import Ensured
 
 Expiry: TypeAlias = dt.date | Literal["never"]
-Clears: TypeAlias = Literal["keep", "home", "skeleton"]
 
 _EPOCH: Final = dt.date(1970, 1, 1)
 _HASH: Final = re.compile(rb"\$[0-9A-Za-z-]+\$[!-9;-~]+|[./0-9A-Za-z]{13}|[*!]{1,2}")
-_GIVEN: Final = "given"
-_SECRET: Final = "KX_PASSWORD"  # noqa: S105 -- the name of a variable
-_SHADOW: Final = frozenset({"password", "locked", "expires", "aging"})
-_WHOLE: Final = (
-    "user",
-    "uid",
-    "gid",
-    "group",
-    "groups",
-    "comment",
-    "home",
-    "shell",
-    "password",
-    "expires",
-    "aging",
-    "folder",
-)
-WHOLE: Final[State] = as_state(dict.fromkeys(_WHOLE, ""))
-"""All that bringing an account back needs; the hash of its password is the content."""
-
-# The hash, out of the environment of what is started from here.
-_HOLD: Final = f'kx_w="${{{_SECRET}-}}"; unset {_SECRET}\n'
-# The hash that is there (after the fields of shadow), as it compares: without the mark of a lock, if one is wanted.
-_COMPARED: Final = """\
-kx_h=$2
-case $kx_w in '!'* | '*'* | '') ;; *) kx_h=${kx_h#'!'} ;; esac
-"""
-_KEEP_LOCK: Final = "case $kx_w in '!'* | '*'* | '') ;; *) case $2 in '!'[!!*]*) kx_h='!' ;; esac ;; esac"
-
-# After the fields of passwd. Nothing is lost with a home that holds only what every new one does.
-_CLEAR: Final = """\
-kx_h=$6 kx_u=$3
-if [ -d "$kx_h" ] && [ ! -h "$kx_h" ] && kx_stat "$kx_h" && [ "$uid" = "$kx_u" ] &&
-diff -r /etc/skel "$kx_h" >/dev/null 2>&1; then rm -rf -- "$kx_h" || exit 1; fi
-"""
-_FURNISH: Final = """\
-if [ ! -d "$6" ]; then
-mkdir -p -- "${6%/*}/" && (umask 077; mkdir -- "$6") || exit 1
-[ ! -d /etc/skel ] || cp -RP -- /etc/skel/. "$6" || exit 1
-chown -hR -- "$3:$4" "$6" || exit 1
-fi
-"""
-
-
-@frozen
-class User:
-    """An account of this name.
-
-    Attributes:
-        login: Its name.
-        password: The hash that it is to have.
-        among: Groups of which it may have to be a member, whatever other groups it has.
-        system: Its number is one of the system's, where it is made.
-        homes: Its home is made with it.
-        clears: What becomes of the home where the account goes: `keep`, `home` (it goes, too), `skeleton` (it goes
-            where it holds nothing but what every new home does).
-    """
-
-    login: str
-    password: Secret | None = field(default=None, repr=False)
-    among: tuple[str, ...] = ()
-    system: bool = False
-    homes: bool = True
-    clears: Clears = "keep"
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Kind and name."""
-        return ("user", self.login)
-
-    def probe(self, wanted: State) -> str:
-        """The entries in passwd and shadow, as far as they are wanted."""
-        asked = wanted or WHOLE
-        shadow = entry("shadow", sh(self.login), "kx_no 'only root sees the passwords of this host'")
-        parts = [
-            _HOLD,
-            entry("passwd", sh(self.login)),
-            'uid=$3 gid=$4 comment=$5 home=$6 shell=$7\nkx_p=$(getent group "$gid"); kx_p=${kx_p%%:*}\n',
-            shadow if asked.keys() & _SHADOW else "",
-            *(self._say(name, asked) for name in asked),
-        ]
-        return "".join(parts)
-
-    def _say(self, name: str, asked: State) -> str:
-        have = f"$(id -Gn {sh(self.login)})"
-        match name:
-            case "user":
-                return f"kx_say user {sh(self.login)}\n"
-            case "group":
-                return 'kx_say group "${kx_p:-$gid}"\n'
-            case "groups":
-                return say_all("groups", _split(asked["groups"]), have)
-            case "among":
-                return say_some("among", self.among, have)
-            case "password":
-                known = f'if [ "$kx_h" = "$kx_w" ]; then kx_say password {_GIVEN}; else kx_say password other; fi\n'
-                return f"{_COMPARED}{known}" if self.password is not None else "kx_say password other\n"
-            case "locked":
-                return "case $2 in '!'*) kx_say locked yes ;; *) kx_say locked no ;; esac\n"
-            case "expires":
-                return 'kx_say expires "${8:-never}"\n'
-            case "aging":
-                return 'kx_say aging "${3:--1} ${4:--1} ${5:--1} ${6:--1} ${7:--1}"\n'
-            case "folder":
-                return 'if [ -d "$home" ]; then kx_say folder yes; else kx_say folder no; fi\n'
-            case _:
-                return f'kx_say {name} "${name}"\n'
-
-    def apply(self, wanted: State) -> Command[Any]:
-        """By the tools of the `shadow` suite; the hash goes by the stdin of `chpasswd`."""
-        text = self._bring(wanted) if wanted else self._take()
-        secret = {} if self.password is None or "password" not in wanted else {_SECRET: self.password}
-        return cast("Command[Any]", shell(f"{_HOLD}{SBIN}{text}", env=secret))
-
-    def _take(self) -> str:
-        name = sh(self.login)
-        clear = _CLEAR if self.clears == "skeleton" else ""
-        return f"{entry('passwd', name)}userdel {'-r ' if self.clears == 'home' else ''}{name} || exit 1\n{clear}"
-
-    def _bring(self, wanted: State) -> str:
-        name = sh(self.login)
-        parts = [
-            _own_group(wanted),
-            self._make_or_change(wanted),
-            *(_leave(name, group) for group in self._unwanted(wanted)),
-            self._set_password(wanted),
-            f"usermod {'-L' if wanted['locked'] == 'yes' else '-U'} {name} || exit 1\n" if "locked" in wanted else "",
-            _set_aging(name, wanted),
-        ]
-        if folder := wanted.get("folder"):
-            parts += [entry("passwd", name, "exit 1"), _FURNISH if folder == "yes" else _CLEAR]
-        return "".join(parts)
-
-    def _make_or_change(self, wanted: State) -> str:
-        name = sh(self.login)
-        options = {
-            "-u": wanted.get("uid"),
-            "-g": wanted.get("group", wanted.get("gid")),
-            "-G": wanted.get("groups"),
-            "-a -G": wanted.get("among") or None,
-            "-c": wanted.get("comment"),
-            "-d": wanted.get("home"),
-            "-s": wanted.get("shell"),
-        }
-        words = {option: f"{option} {sh(value)}" for option, value in options.items() if value is not None}
-        change = f"usermod {' '.join(words.values())} {name}" if words else ":"
-        new = [word.removeprefix("-a ") for word in words.values()]
-        new.append("-m" if wanted.get("folder", "yes" if self.homes else "no") == "yes" else "-M")
-        make = " ".join(("useradd", *(["-r"] if self.system else []), *new, name))
-        return f"if getent passwd {name} >/dev/null; then {change}; else {make}; fi || exit 1\n"
-
-    def _unwanted(self, wanted: State) -> tuple[str, ...]:
-        """Groups that `among` is about, and that it is not to be a member of."""
-        return tuple(each for each in self.among if each not in _split(wanted["among"])) if "among" in wanted else ()
-
-    def _set_password(self, wanted: State) -> str:
-        """An account that is locked stays so, unless that is seen to by itself."""
-        if "password" not in wanted:
-            return ""
-        name = sh(self.login)
-        return f"""\
-{entry("shadow", name, "exit 1")}{_COMPARED}if [ "$kx_h" != "$kx_w" ]; then
-kx_h=
-{"" if "locked" in wanted else _KEEP_LOCK}
-if [ "$kx_h$kx_w" ]; then printf '%s:%s\\n' {name} "$kx_h$kx_w" | chpasswd -e; else usermod -p '' {name}; fi || exit 1
-fi
-"""
-
-    def told(self, before: State | None, after: State) -> Ensured:
-        """The hash that was there is for undo only."""
-        return Ensured(None if before is None else hidden(before), after)
-
-    def back(self, before: State) -> Command[Ensured] | None:
-        """Towards the entry that was found; None where its password, or a home that is gone, was not kept."""
-        if not before:
-            return evolve(self, clears="skeleton", password=None).ensured(None)
-        if self.clears == "home" and before.get("folder") == "yes":
-            return None
-        its, wanted = self, {name: value for name, value in before.items() if name != CONTENT}
-        if wanted.get("password", _GIVEN) != _GIVEN:
-            if CONTENT not in before:
-                return None
-            its, wanted["password"] = evolve(self, password=Secret(before[CONTENT])), _GIVEN
-        return its.ensured(wanted)
-
-    def ensured(self, wanted: Mapping[str, str] | None) -> Command[Ensured]:
-        """The action that sees to that state."""
-        return ensuring(self, wanted, content=self.kept(wanted))
-
-    def kept(self, wanted: Mapping[str, str] | None) -> Content | None:
-        """How to see the hash that is there, where it is not going to stay."""
-        if wanted is not None and "password" not in wanted:
-            return None
-        return Content(detail=f'unset {_SECRET}\n{entry("shadow", sh(self.login))}printf %s "$2"\n')
-
-
-def _split(listed: str) -> tuple[str, ...]:
-    return tuple(listed.split(",")) if listed else ()
-
-
-def _own_group(wanted: State) -> str:
-    """A group that is known by name and number was there with the account; it went with it."""
-    if "group" not in wanted or "gid" not in wanted:
-        return ""
-    group = sh(wanted["group"])
-    return f"getent group {group} >/dev/null || groupadd -g {sh(wanted['gid'])} {group} || exit 1\n"
-
-
-def _leave(name: str, group: str) -> str:
-    return f'case " $(id -Gn {name}) " in *{sh(f" {group} ")}*) gpasswd -d {name} {sh(group)} || exit 1 ;; esac\n'
-
-
-def _set_aging(name: str, wanted: State) -> str:
-    """After the password, whose change is noted among these."""
-    options = []
-    if "expires" in wanted:
-        options.append(f"-E {sh('-1' if wanted['expires'] == 'never' else wanted['expires'])}")
-    if "aging" in wanted:
-        flags = zip(("-d", "-m", "-M", "-W", "-I"), wanted["aging"].split(), strict=True)
-        options += [f"{flag} {sh(value)}" for flag, value in flags]
-    return f"chage {' '.join(options)} {name} || exit 1\n" if options else ""
 
 
 def user(
@@ -362,7 +136,7 @@ def _secret(login: str, password: Secret | None) -> dict[str, str]:
         raise InvalidError(f"user {login}: the password is no Secret", "give Secret(hash)")
     if not _HASH.fullmatch(password.raw):
         raise InvalidError(f"user {login}: the password is no hash", "make one: openssl passwd -6")
-    return {"password": _GIVEN}
+    return {"password": GIVEN}
 
 
 def _days(expires: object) -> str:
