@@ -26,6 +26,7 @@ from kxflow.shell.program import Op, Program
 from kxflow.testing.fleet import until
 from kxflow.values.action import Command
 from kxflow.values.host import Become, Method
+from kxflow.values.redact import Redactor
 from kxflow.values.result import Status
 from tests.interpreters.hosts import alive
 from tests.shell.strategies import NONCE, mark
@@ -273,6 +274,6 @@ def test_a_host_of_memory_ends_what_it_does_when_it_is_cancelled(early: bool) ->
         link = await kx.MemoryConnector(pause=pause).connect(kx.Host("a"), kx.Cluster([kx.Host("a")]))
         assert isinstance(link, Answering)
         with anyio.fail_after(5):
-            return await ask(link, [Op(index=0, command=Command(text="x"), group=0)], brake, take)
+            return await ask(link, [Op(index=0, command=Command(text="x"), group=0)], brake, take, Redactor(), set())
 
     assert performed(anyio.run(main)) == (Status.Cancelled, "cancelled")

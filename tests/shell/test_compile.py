@@ -38,7 +38,10 @@ def commands(draw: st.DrawFn) -> Command[Any]:
     return Command(
         argv=argv,
         text=draw(TEXT) if argv is None else None,
-        check=draw(st.none() | st.builds(Check, TEXT, st.frozensets(st.integers(1, 255), min_size=1, max_size=3))),
+        check=draw(
+            st.none()
+            | st.builds(Check, TEXT.filter(str.strip), st.frozensets(st.integers(1, 255), min_size=1, max_size=3))
+        ),
         value=draw(st.none() | TEXT),
         env=draw(st.dictionaries(NAMES, TEXT, max_size=2)),
         cwd=draw(st.none() | TEXT.filter(bool)),
