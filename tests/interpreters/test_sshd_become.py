@@ -14,6 +14,7 @@ import pytest
 
 import kxflow as kx
 from kxflow.testing.accounts import Account, account
+from kxflow.testing.fleet import until
 from kxflow.testing.plugin import MakeSshdFleet, need_program
 from tests.interpreters.hosts import (
     alive,
@@ -221,7 +222,7 @@ def test_steps_for_root_deploy_root_are_each_whose_they_are(sshd_fleet: MakeSshd
             kx.command("f", "id -un"),
         ]
         its = ran(one(*steps), fleet.cluster)
-        assert not owned(deploy.uid)
+        until(lambda: not owned(deploy.uid), "the guard of the program that was ended is gone too", 5)
         name = deploy.name
     assert [str(each.stdout) for each in its] == [
         "root\n", f"{name}\n/\nx y\n", f"{name}\n/home/{name}\n0022\n", "root\n", "", "root\n"
