@@ -16,7 +16,7 @@ from kxflow.testing.plugin import MakeSshdFleet, need_program
 from tests.resources.helpers_files import CountingConnector, ran
 
 MEGABYTES = int(os.environ.get("KXFLOW_SPEED_MB", "64"))
-ROUNDS = 5
+ROUNDS = 3
 
 
 def _seconds(act: Callable[[], object]) -> float:
