@@ -13,14 +13,13 @@ from frozendict import frozendict
 from kxflow.flow.ensure import ensure
 from kxflow.flow.step import Step
 from kxflow.resources.files import File
-from kxflow.resources.paths import Account, PathLike, own_words, remote_path, rights, sh
+from kxflow.resources.paths import Account, PathLike, own_words, remote_path, rights, sh, sha256_text
 from kxflow.resources.present import command, shown
 from kxflow.values.action import Command, clean_text
 from kxflow.values.errors import InvalidError
 from kxflow.values.secret import Secret
 from kxflow.values.state import CONTENT, Ensured, State
 
-_SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 _HEADER: Final = re.compile(r"[A-Za-z0-9-]+")
 
 
@@ -114,9 +113,7 @@ def download(
     where = remote_path(path)
     told = f"download {where}"
     _check_url(url, told)
-    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-        raise InvalidError(f"{told}: sha256 {sha256!r} is none", "give 64 hex digits, as sha256sum prints them")
-    its = Download(where, url, sha256.lower(), None if not headers else _config(headers, told))
+    its = Download(where, url, sha256_text(sha256, told), None if not headers else _config(headers, told))
     wanted = {"type": "file", "sha256": its.sha256, **rights(mode, owner, group)}
     return ensure(its, wanted, name=name, kind="download", content=shown(where))
 

@@ -17,6 +17,8 @@ Account: TypeAlias = str | int
 
 _ACCOUNT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*[$]?")
 
+_SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
+
 RIGHTS: Final = ("mode", "owner", "group")
 _ASK: Final = {"mode": "$mode", "owner": "$owner", "group": "$group", "uid": "$uid", "gid": "$gid"}
 
@@ -42,6 +44,17 @@ def remote_path(path: PathLike, what: str = "path") -> str:
             f"{what} {text!r} cannot be one", "name a thing by its absolute path, no . and .. in it, no / at the end"
         )
     return re.sub("/{2,}", "/", text)
+
+
+def sha256_text(value: str, where: str) -> str:
+    """A digest as hosts print it.
+
+    Raises:
+        InvalidError: Not 64 hex digits.
+    """
+    if not isinstance(value, str) or not _SHA256.fullmatch(value):
+        raise InvalidError(f"{where}: sha256 {value!r} is none", "give 64 hex digits, as sha256sum prints them")
+    return value.lower()
 
 
 def parent_of(path: str) -> str:

@@ -93,11 +93,18 @@ cd -- {where} || exit 1
     def apply(self, wanted: State) -> Command[Any]:
         """What depends on what is there; for undo: back to a list, as far as no content is needed for that."""
         if not wanted:
-            return command(self._text(trees.plan(self._here, {}, wipe=True)) + f"cd /\nrmdir -- {sh(self.path)}")
+            text = self._text(trees.plan(self._here, {}, wipe=True))
+            return command(f"{self._unlinked}{text}cd /\nrmdir -- {sh(self.path)}")
         if CONTENT in wanted:
-            return command(self._text(trees.plan(self._here, trees.read(wanted[CONTENT]), wipe=True)))
+            return command(self._unlinked + self._text(trees.plan(self._here, trees.read(wanted[CONTENT]), wipe=True)))
         never = command(f"kx_no {sh(f'{self.path}: it is not known what to send')}")
         return evolve(never, chosen=self.choose)
+
+    @property
+    def _unlinked(self) -> str:
+        """Undo goes by names of which nobody has seen what they are now: no link must lead it elsewhere."""
+        folders = [f"{self.path}/{each.name[2:]}" for each in self.entries if each.kind == "d"]
+        return "".join(f"[ ! -h {sh(each)} ] || kx_no {sh(f'{each} is a link by now')}\n" for each in folders)
 
     @property
     def _here(self) -> dict[str, Entry]:
@@ -290,8 +297,8 @@ def sync(
 
     Probe: of everything its kind, mode, sha256 and target, as one digest. Links are brought as links, and no link on
     the host is followed: where a folder or a file is to be and a link is, that is replaced. Files are replaced where
-    folders are to be; folders where files are to be only with `delete`. Devices, pipes and sockets are refused. The
-    host needs `tar`.
+    folders are to be; folders where files are to be only with `delete`. Devices, pipes and sockets are refused. It
+    goes by names: do not let it loose in a folder where others may swap things meanwhile. The host needs `tar`.
     Undone: what was new is taken away, modes, owners and links are as before; not where content was replaced or taken
     away, nor where the list of what was there had more than 256 KiB.
 

@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 from kxflow.flow.ensure import ensure, ensuring
 from kxflow.flow.step import Step
 from kxflow.resources.archives import Format, check_members, format_of
-from kxflow.resources.paths import Account, PathLike, account, parent_of, remote_path, sh
+from kxflow.resources.paths import Account, PathLike, account, parent_of, remote_path, sh, sha256_text
 from kxflow.resources.present import command
 from kxflow.values.action import Command, Upload
 from kxflow.values.errors import InvalidError
@@ -37,6 +37,14 @@ kx_seen() {
   kx_f='stat -c "%a %s %Y %n" --'
   stat -c %a / >/dev/null 2>&1 || kx_f='stat -f "%Lp %z %m %N" --'
   tail -n +3 "$1" | tr '\n' '\000' | xargs -0 sh -c "$kx_f"' "$@"' sh 2>/dev/null | kx_sha256
+}
+"""
+
+# kx_away FILE: take away what this list names, as far as it is there and no link leads to it: a stamp may have
+# been written by whoever may write in the folder.
+_AWAY: Final = r"""
+kx_away() {
+  { find . ! -type d; sort -u "$1"; } | sort | uniq -d | tr '\n' '\000' | xargs -0 rm -f --
 }
 """
 
@@ -148,16 +156,19 @@ if [ "$kx_y" = "$kx_was" ]; then kx_say files {sh(AS_UNPACKED)}; else kx_say fil
         sent = isinstance(self.archive, Upload)
         archive = '"$kx_up"' if sent else sh(str(self.archive))
         tool, names, unpack = _TOOLS[self.kind]
+        parent = parent_of(self.path)
         shown = "the archive" if sent else str(self.archive)
         digest = "" if self.digest is None else f'[ "$kx_a" = {self.digest} ] || kx_no {sh(f"{shown} is another file")}'
         return f"""\
-{_SEEN}
+{_SEEN}{_AWAY}
 command -v {tool} >/dev/null 2>&1 || kx_no 'there is no {tool} on this host'
 [ -f {archive} ] || kx_no {sh(f"there is no archive {shown}")}
 kx_a=$(kx_sha256 <{archive}) || exit 1
 {digest}
 [ ! -e {where} ] || [ -d {where} ] || kx_no {sh(f"{self.path} is there and no directory")}
-if [ -d {where} ]; then cd -- {where}; else cd -- {sh(parent_of(self.path))}; fi || exit 1
+[ -d {sh(parent)} ] || kx_no {sh(f"there is no folder {parent}: make it in an earlier step")}
+if [ -d {where} ]; then cd -- {where}; else cd -- {sh(parent)}; fi || exit 1
+umask 022
 kx_root=$(pwd -P && echo x)
 kx_root=${{kx_root%?x}}
 kx_s=$(mktemp -d -- "${{kx_root%/}}/.kx.XXXXXXXX" && echo x) || exit 1
@@ -214,7 +225,8 @@ done <"$kx_s/names"
   fi
 done || kx_no {failed}
 if [ -f {stamp} ]; then
-  tail -n +3 {stamp} | LC_ALL=C comm -23 - "$kx_s/names" | tr '\\n' '\\000' | xargs -0 rm -f -- || kx_no {failed}
+  {{ tail -n +3 {stamp}; cat "$kx_s/names" "$kx_s/names"; }} | sort | uniq -u >"$kx_s/old" || kx_no {failed}
+  kx_away "$kx_s/old" || kx_no {failed}
 fi
 {{ printf '%s\\n\\n' "$kx_a"{sh(self._how)}; cat "$kx_s/names"; }} >"$kx_s/stamp" || kx_no {failed}
 kx_y=$(kx_seen "$kx_s/stamp") || exit 1
@@ -226,7 +238,12 @@ mv -f -- "$kx_s/stamp" {stamp} || kx_no {failed}
         where, stamp = sh(self.path), sh(self._stamp)
         return f"""\
 cd -- {where} || exit 1
-tail -n +3 {stamp} | tr '\\n' '\\000' | xargs -0 rm -f -- && rm -f -- {stamp} || exit 1
+LC_ALL=C
+export LC_ALL
+{_AWAY}
+kx_s=$(mktemp) || exit 1
+trap 'rm -f -- "$kx_s"' EXIT
+tail -n +3 {stamp} >"$kx_s" && kx_away "$kx_s" && rm -f -- {stamp} || exit 1
 find . -depth -type d ! -name . -exec rmdir -- {{}} + 2>/dev/null
 cd / && rmdir -- {where}"""
 
@@ -257,6 +274,8 @@ def unpack(
     It is unpacked beside its place, looked at, and then put in place file by file; what else is in the folder stays.
     Refused are members that lead outside of the folder, links that do, devices, names with a line break, and links on
     the host where a folder is to be. Members lose setuid and setgid.
+
+    It goes by names: do not let it loose in a folder where others may swap things meanwhile.
 
     Probe: a stamp in the folder, `.kxflow-STAMP`, that tells which archive was unpacked there and what became of it: it
     is unpacked again where the archive is another, or one of its files has another size, mode or time. What the archive
@@ -296,9 +315,8 @@ def unpack(
         its = Unpacked(where, upload, kind, upload.sha256, strip, stamp, pair)
     else:
         at = remote_path(archive or "", "archive")
-        if sha256 is not None and (not isinstance(sha256, str) or len(sha256) != 64 or not sha256.isalnum()):
-            raise InvalidError(f"{told}: sha256 {sha256!r} is none", "give 64 hex digits, as sha256sum prints them")
-        its = Unpacked(where, at, format_of(at, format, told), sha256 and sha256.lower(), strip, stamp, pair)
+        digest = None if sha256 is None else sha256_text(sha256, told)
+        its = Unpacked(where, at, format_of(at, format, told), digest, strip, stamp, pair)
     return ensure(its, its.wanted, name=name)
 
 

@@ -255,6 +255,20 @@ def test_undo_of_a_new_folder_leaves_what_others_put_there(source: Path, target:
     assert [each.name for each in target.iterdir()] == ["theirs"]
 
 
+def test_undo_does_not_follow_a_link_that_came_meanwhile(source: Path, target: Path) -> None:
+    """It goes by names that nobody has looked at again."""
+    step = sync(target, source)
+    result = succeeded(step)
+    outside = target.parent / "outside"
+    (target / "two words").rename(outside)
+    (target / "two words").symlink_to(outside)
+    before = tree(outside)
+    back = undo(step, result)
+    assert back is not None
+    fails(back, "two words is a link by now")
+    assert tree(outside) == before
+
+
 def test_a_thousand_files_go_out_in_one_stream(tmp_path: Path) -> None:
     """And are looked at in a second, whatever the shell."""
     source, target = tmp_path / "source", tmp_path / "target"

@@ -117,6 +117,33 @@ def test_a_new_version_takes_what_only_the_old_one_had(tmp_path: Path, content: 
     assert without_stamp(path).keys() == {*tree(content), "theirs"}
 
 
+def test_a_stamp_that_somebody_wrote_takes_nothing_away_elsewhere(tmp_path: Path, content: Path) -> None:
+    """Neither by a name that leads outside nor by a link; nor does undo."""
+    path, outside = tmp_path / "opt", tmp_path / "outside"
+    outside.mkdir()
+    (outside / "victim").write_text("theirs")
+    first = unpack(path, source=pack(content, "tgz"), strip=1)
+    result = succeeded(first)
+    stamp = path / ".kxflow-archive"
+
+    def tampered() -> None:
+        (path / "way").unlink(missing_ok=True)
+        (path / "way").symlink_to(outside)
+        names = f"{outside}/victim\n" * 2 + "./../outside/victim\n" * 2 + "./way/victim\n" * 2
+        stamp.write_text(stamp.read_text() + names)
+
+    tampered()
+    (content / "new").write_text("x")
+    succeeded(unpack(path, source=pack(content, "tgz"), strip=1))
+    assert (outside / "victim").exists()
+    tampered()
+    back = undo(first, result)
+    assert back is not None
+    fails(back, "not empty")
+    assert (outside / "victim").exists()
+    assert [each.name for each in path.iterdir()] == ["way"]
+
+
 def test_an_archive_on_the_host_may_go_when_its_digest_is_given(tmp_path: Path, content: Path) -> None:
     """Then the stamp is enough; another file than that is refused."""
     path, archive = tmp_path / "opt", pack(content, "tar.xz")
