@@ -151,6 +151,13 @@ def test_authorized_key_of_a_home_that_is_roots_is_put_in(box: Box) -> None:
     cycle(box, authorized_key("ann", ONE), look=look)
 
 
+def test_authorized_key_in_a_home_that_others_may_write_is_a_failure(box: Box) -> None:
+    """Where somebody else could be in the way, root makes no folder."""
+    box.sh("useradd -M -d /srv/ann ann; mkdir -m 775 /srv/ann")
+    fails(box, authorized_key("ann", ONE), "Permission denied")
+    assert box.sh("ls -A /srv/ann") == ""
+
+
 def test_authorized_key_in_a_folder_that_is_anothers_is_a_failure(home: Box) -> None:
     """What root left there cannot be changed by her, and is not given away."""
     home.sh("mkdir -m 755 /home/ann/.ssh")

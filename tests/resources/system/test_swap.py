@@ -11,7 +11,18 @@ import pytest
 
 from kxflow.resources import swap
 from kxflow.values.errors import InvalidError
-from tests.resources.helpers_system import SHELLS, Box, cycle, fails, holds, refused, speaks, succeeds, with_env
+from tests.resources.helpers_system import (
+    SHELLS,
+    Box,
+    cycle,
+    ensured,
+    fails,
+    holds,
+    refused,
+    speaks,
+    succeeds,
+    with_env,
+)
 
 _LOCK = Path("/run/lock/kxflow-swap.lock")
 LOOK = "cat /etc/fstab; grep /disk/ /proc/swaps | sed 's/ *file//'; stat -c '%a %u %g %s %n' /disk/*"
@@ -64,6 +75,9 @@ def test_swap_priority_and_size_are_changed_and_undone(disk: Box) -> None:
     succeeds(disk, swap("/disk/s", "128K"))
     cycle(disk, swap("/disk/s", "128K", priority=7), look=LOOK, drift="swapoff /disk/s; swapon -p 3 /disk/s")
     cycle(disk, swap("/disk/s", "256K"), look=LOOK)
+    before = ensured(disk.one(swap("/disk/s", "128K", priority=7))).before
+    assert before is not None
+    assert before["priority"] == "default"
 
 
 def test_swap_absent_comes_back_by_undo(disk: Box) -> None:
