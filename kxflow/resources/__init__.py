@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from kxflow.resources.naming import hostname
     from kxflow.resources.packages import package
     from kxflow.resources.replacing import replace
+    from kxflow.resources.repositories import apt_repository
     from kxflow.resources.services import reload_service, restart_service, service
     from kxflow.resources.sudo import sudoers
     from kxflow.resources.swapfile import swap
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 _HOMES: Final = {
     "Facts": "host_facts",
     "absent": "absence",
+    "apt_repository": "repositories",
     "authorized_key": "authorized",
     "block": "blocks",
     "cron": "crontab",
@@ -80,6 +82,7 @@ _HOMES: Final = {
 __all__ = [
     "Facts",
     "absent",
+    "apt_repository",
     "authorized_key",
     "block",
     "cron",
