@@ -9,7 +9,7 @@ from typing import Any, Final
 from attrs import evolve
 
 from kxflow.flow.step import Step, Steps, flatten
-from kxflow.values.action import Action, Command, Pending, commands_of, pend
+from kxflow.values.action import Action, Both, Command, Pending, commands_of, pend
 from kxflow.values.errors import InvalidError
 from kxflow.values.host import Become
 
@@ -104,11 +104,8 @@ def _users(steps: Iterable[Step[Any]]) -> tuple[str | None, ...]:
 
 def _plain(step: Step[Any]) -> bool:
     """The host itself sees how it ends."""
-    return (
-        isinstance(step.build, Action)
-        and bool(commands_of(step.build))
-        and not (step.conditions or step.rescued_by or step.tolerant or step.pending)
-    )
+    last = step.build.actions[-1] if isinstance(step.build, Both) else step.build
+    return isinstance(last, Command) and not (step.conditions or step.rescued_by or step.tolerant or step.pending)
 
 
 def _waiting(mark: str, role: Any, step: Step[Any], setters: tuple[str | None, ...], shared: bool) -> Pending:

@@ -28,7 +28,7 @@ from frozendict import frozendict
 from kxflow.flow.actions import Options, cmd, positive_seconds, shell
 from kxflow.flow.inputs import Input, Origin
 from kxflow.flow.selectors import Selector, as_selector
-from kxflow.values.action import Action, Command, OnController, Pending, T_co, Value, map_parts, no_truth, pend
+from kxflow.values.action import Action, Command, OnController, Pending, Reboot, T_co, Value, map_parts, no_truth, pend
 from kxflow.values.arguments import check_answers, check_takes, is_number, is_whole, kind, members
 from kxflow.values.context import HostContext
 from kxflow.values.errors import InvalidError
@@ -193,6 +193,8 @@ class Step(Generic[T_co]):
     def _adapt(self, part: Action[Any]) -> Action[Any]:
         if isinstance(part, OnController | Value) and self.secret:
             return evolve(part, sensitive=True)
+        if isinstance(part, Reboot):
+            return evolve(part, command=self._adapt_command(part.command), ask=self._adapt_command(part.ask))
         return self._adapt_command(part) if isinstance(part, Command) else part
 
     def _adapt_command(self, command: Command[Any]) -> Command[Any]:

@@ -20,7 +20,7 @@ from kxflow.interpreters.ports import ReachError
 from kxflow.interpreters.runner import wire_commands
 from kxflow.shell import frames
 from kxflow.shell.program import Op
-from kxflow.values.action import Command
+from kxflow.values.action import Action, Command, Reboot
 from kxflow.values.context import HostContext
 from kxflow.values.host import Host
 from kxflow.values.plan import Effect, Plan, Planned, cluster_digest
@@ -130,7 +130,7 @@ class Foresight:
                 return _Item(slot, f"needs {given.why.split(' gave no value')[0]}")
             sets.append(given)
         what = decide(slot.step, ctx, sets[0], sets[1:], where=task.path(slot))
-        commands = (wire_commands(what.action) or ()) if isinstance(what, Do) else ()
+        commands = _asked_of(what.action) if isinstance(what, Do) else ()
         return _Item(slot, what, commands)
 
     async def _ask(self, items: Sequence[_Item], host: Host) -> None:
@@ -248,6 +248,11 @@ class Foresight:
         if len(item.seen) < len(item.commands):
             return evolve(entry, reason="it has no check: it would run", undo=_undo(item)), example
         return evolve(_merged(item, entry), undo=_undo(item)), item.seen[-1].value
+
+
+def _asked_of(action: Action[Any]) -> tuple[Command[Any], ...]:
+    """Commands whose checks and probes tell what an action would do."""
+    return (action.command,) if isinstance(action, Reboot) else wire_commands(action) or ()
 
 
 def _part(whole: State, wanted: State) -> State:

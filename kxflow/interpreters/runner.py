@@ -19,7 +19,7 @@ from kxflow.interpreters.ports import ReachError
 from kxflow.interpreters.verdicts import Span
 from kxflow.shell import frames
 from kxflow.shell.program import Op
-from kxflow.values.action import Action, Both, Command, Fail, OnController, Skip, Value, function_name
+from kxflow.values.action import Action, Both, Command, Fail, OnController, Reboot, Skip, Value, function_name
 from kxflow.values.fault import Fault
 from kxflow.values.result import Performed, Status
 
@@ -52,6 +52,8 @@ class LaneRunner:
                 return evolve(await self._here(function, hidden=sensitive), sensitive=sensitive)
             case Skip() | Fail() | Value():
                 return self._known(action)
+            case Reboot():
+                return await self._reboot(action)
             case Both(parts) if wire_commands(action) is None:
                 return await self._parts(parts)
             case _:
@@ -98,6 +100,27 @@ class LaneRunner:
                 return evolve(blank, payload=value, has_value=True, sensitive=sensitive)
             case _:
                 raise TypeError(f"{action!r} is not known beforehand")
+
+    async def _reboot(self, action: Reboot[Any]) -> Performed:
+        """Order it, then ask on new connections until the answer is another."""
+        watch = self.stopwatch()
+        ordered = await self._commands((action.command,))
+        before = str(ordered.stdout).strip()
+        gone = ordered.status is Status.Lost and ordered.reason == "connection"  # it went before it could say so
+        if not before or not (ordered.status is Status.Succeeded or gone):
+            return ordered
+        asking = LaneRunner(self.lane, Brake())  # a stop is no reason to let go of a host that is on its way
+        last = ordered
+        while True:
+            await self.lane.aclose()
+            late = watch().duration > action.timeout
+            if late or self.brake.cancelled:
+                return verdicts.not_back(last, watch(), self.lane.host.name, late=late)
+            await self.pause(action.interval)
+            last = await asking.perform(action.ask)
+            after = str(last.stdout).strip()
+            if last.status is Status.Succeeded and after and after != before:
+                return verdicts.back(before, after, watch())
 
     async def _here(self, function: Callable[[], Any], *, hidden: bool) -> Performed:
         """Call a function on the controller; off the event loop, where it is not async."""

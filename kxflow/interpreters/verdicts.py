@@ -15,7 +15,7 @@ from kxflow.values.action import Command, Probe
 from kxflow.values.fault import Fault
 from kxflow.values.output import Output
 from kxflow.values.result import ABSENT, Change, Performed, Status
-from kxflow.values.state import Ensured, State, change, found, predicted, read, to_record
+from kxflow.values.state import Ensured, State, change, found, predicted, read, state, to_record
 
 NO_OUTPUT: Final = Output()
 _REMEDIES: Final = {
@@ -268,6 +268,37 @@ def unreachable(fault: Fault, span: Span) -> Performed:
         status=Status.Unreachable,
         reason=fault.code,
         error=fault,
+        started_at=span.started_at,
+        ended_at=span.ended_at,
+        duration=span.duration,
+    )
+
+
+def back(before: str, after: str, span: Span) -> Performed:
+    """What a restart came to: the host is back."""
+    was, now = state({"boot_id": before}), state({"boot_id": after})
+    return Performed(
+        status=Status.Succeeded,
+        payload=None,
+        change=change(was, now),
+        started_at=span.started_at,
+        ended_at=span.ended_at,
+        duration=span.duration,
+    )
+
+
+def not_back(last: Performed, span: Span, where: str, *, late: bool) -> Performed:
+    """What a restart came to that was not seen to its end: Failed where the host never went away."""
+    within = f"within {span.duration:.0f} s" if late else "before it was no longer waited for"
+    if last.status is Status.Succeeded and late:
+        status, told = Status.Failed, f"it did not restart {within}: it is there, and its boot id is the same"
+    else:
+        status, told = Status.Lost, f"it did not come back {within}" + (f": {last.error.what}" if last.error else "")
+    code = "reboot" if late else "cancel"
+    return Performed(
+        status=status,
+        reason=code,
+        error=Fault(code, told, where, "look at its console; raise timeout="),
         started_at=span.started_at,
         ended_at=span.ended_at,
         duration=span.duration,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kxflow.resources.mounts import mount
     from kxflow.resources.naming import hostname
     from kxflow.resources.packages import package
+    from kxflow.resources.rebooting import reboot
     from kxflow.resources.replacing import replace
     from kxflow.resources.repositories import apt_repository
     from kxflow.resources.services import reload_service, restart_service, service
@@ -65,6 +66,7 @@ _HOMES: Final = {
     "link": "links",
     "mount": "mounts",
     "package": "packages",
+    "reboot": "rebooting",
     "reload_service": "services",
     "replace": "replacing",
     "restart_service": "services",
@@ -101,6 +103,7 @@ __all__ = [
     "mount",
     "on_change",
     "package",
+    "reboot",
     "reload_service",
     "replace",
     "restart_service",

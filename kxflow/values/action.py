@@ -376,6 +376,26 @@ class Both(Action[T_co]):
     actions: tuple[Action[Any], ...]
 
 
+@frozen
+class Reboot(Action[T_co]):
+    """A command after which the host goes away, and comes back as one that answers something else.
+
+    Attributes:
+        command: Says what `ask` would say before, and orders the host to go. It may have a check.
+        ask: Asked on new connections, until it says something else.
+        timeout: Seconds for all of it.
+        interval: Seconds between two questions.
+    """
+
+    command: Command[Any]
+    ask: Command[Any]
+    timeout: float
+    interval: float
+
+    def __str__(self) -> str:
+        return "restart"
+
+
 def function_name(function: Callable[..., Any]) -> str:
     """Module and qualified name of a function, what a digest knows of it."""
     name = getattr(function, "__qualname__", type(function).__qualname__)
@@ -424,6 +444,8 @@ def _describe(action: Action[Any]) -> tuple[object, ...]:
             )
         case OnController():
             return ("on_controller", function_name(action.function), action.sensitive)
+        case Reboot(command, ask):
+            return ("reboot", _describe(command), _describe(ask))
         case Skip() | Fail():
             return (type(action).__name__.lower(), action.reason)
         case Value():
@@ -460,7 +482,8 @@ def parts_of(action: Action[Any]) -> tuple[Action[Any], ...]:
 
 def commands_of(action: Action[Any]) -> tuple[Command[Any], ...]:
     """Every command in an action, in order."""
-    return tuple(each for each in parts_of(action) if isinstance(each, Command))
+    parts = (each.command if isinstance(each, Reboot) else each for each in parts_of(action))
+    return tuple(each for each in parts if isinstance(each, Command))
 
 
 def is_sensitive(action: Action[Any]) -> bool:
@@ -476,17 +499,23 @@ def pend(action: Action[Any], pending: tuple[Pending, ...]) -> Action[Any]:
     """
     match action:
         case Command():
-            own = pending if not action.readonly else tuple(each for each in pending if each.role != "sets")
-            return evolve(action, pending=(*action.pending, *own))
+            return _pended(action, pending)
         case Both(parts):
             first = tuple(evolve(each, role="awaits") if each.role == "clears" else each for each in pending)
             return Both((*(pend(each, first) for each in parts[:-1]), pend(parts[-1], pending)))
+        case Reboot():
+            return evolve(action, command=_pended(action.command, pending))
         case Skip() | Fail() | Value():
             return action
         case _:
             raise InvalidError(
                 f"a {type(action).__name__} in on_change", "give commands and resources, which the host itself does"
             )
+
+
+def _pended(command: Command[Any], pending: tuple[Pending, ...]) -> Command[Any]:
+    own = pending if not command.readonly else tuple(each for each in pending if each.role != "sets")
+    return evolve(command, pending=(*command.pending, *own))
 
 
 def repeats(action: Action[Any]) -> bool:
