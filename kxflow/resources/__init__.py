@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kxflow.resources.authorized import authorized_key
     from kxflow.resources.blocks import block
     from kxflow.resources.checkout import git
+    from kxflow.resources.containers import container
     from kxflow.resources.crontab import cron
     from kxflow.resources.directories import directory
     from kxflow.resources.downloads import download
@@ -51,6 +52,7 @@ _HOMES: Final = {
     "apt_repository": "repositories",
     "authorized_key": "authorized",
     "block": "blocks",
+    "container": "containers",
     "cron": "crontab",
     "directory": "directories",
     "download": "downloads",
@@ -87,6 +89,7 @@ __all__ = [
     "apt_repository",
     "authorized_key",
     "block",
+    "container",
     "cron",
     "directory",
     "download",
