@@ -200,12 +200,12 @@ def test_it_is_made_anew_where_anything_of_it_is_another(host: Host, change: dic
 def test_where_the_new_one_does_not_run_the_old_one_comes_back(host: Host, word: str) -> None:
     """Its words are told; with no old one nothing is left."""
     told = failure(ran(host.cluster, container("web", image="a:1", command=word)))
-    assert told == "web cannot be made (exit status 1)"
+    assert "web cannot be made (exit status 1)" in told
     assert host.seen() == {}
     done(host.cluster, container("web", image="a:1"))
     there = host.seen()
     result = ran(host.cluster, container("web", image="a:1", command=word))
-    assert failure(result) == "web cannot be made; the one before is back (exit status 1)"
+    assert "web cannot be made; the one before is back (exit status 1)" in failure(result)
     assert ("the last words" if word == "ends" else "OCI runtime error") in str(result.stderr)
     assert host.seen() == there
 
@@ -215,7 +215,7 @@ def test_an_image_that_cannot_be_had_leaves_the_old_one_alone(host: Host) -> Non
     done(host.cluster, container("web", image="a:1"))
     host.asked()
     result = ran(host.cluster, container("web", image="nope:2"))
-    assert failure(result) == "nope:2 cannot be pulled (exit status 1)"
+    assert "nope:2 cannot be pulled (exit status 1)" in failure(result)
     assert "manifest unknown" in str(result.stderr)
     assert host.asked() == ["pull -q nope:2"]
 
