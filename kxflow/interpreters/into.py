@@ -44,6 +44,8 @@ class Taker:
                 return
             case frames.Ended(_, "ran", 0):
                 event = await anyio.to_thread.run_sync(self._finish, event)
+            case frames.Ended():
+                event = evolve(event, stdout=Output())  # content is nothing for records
         await self._handle(event)
 
     async def aclose(self) -> None:

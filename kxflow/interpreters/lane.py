@@ -24,6 +24,7 @@ from kxflow.shell.program import Op
 from kxflow.values.cluster import Cluster
 from kxflow.values.fault import Fault
 from kxflow.values.host import Become, Host
+from kxflow.values.output import Output
 from kxflow.values.redact import Redactor
 from kxflow.values.state import found
 
@@ -164,7 +165,8 @@ class Lane:
             taker = Taker(command.into, its.take)
             limits = Limits(output=command.into.size + SLACK)
             try:
-                return await self._converse(its.ops, brake, taker.take, chunks=True, limits=limits)
+                over = await self._converse(its.ops, brake, taker.take, chunks=True, limits=limits)
+                return evolve(over, stdout=Output())  # content is nothing for records
             finally:
                 await taker.aclose()
         behind = None if command is None or command.upload is None else pieces(command.upload)

@@ -133,6 +133,7 @@ def test_a_file_that_changes_meanwhile_is_noticed_and_what_was_here_stays(tmp_pa
     for meddle in (lambda: path.write_bytes(b"y" * 100_000), lambda: path.write_bytes(b"x"), path.unlink):
         path.write_bytes(b"x" * 100_000)
         result = fails(meddled(meddle))
+        assert result.stdout.size == 0
         assert result.reason in ("into", "exit")
         assert here(dest, path).read_bytes() == b"old"
     path.write_bytes(b"log\n")
@@ -188,7 +189,8 @@ def test_a_host_that_sends_more_than_it_said_is_cut_off(tmp_path: Path) -> None:
         return evolve(action.chosen(found), text="head -c 50000000 /dev/zero; sleep 60")
 
     step: kx.Step[Any] = kx.Step(name="flood", build=evolve(action, chosen=choose))
-    assert fails(step).reason == "output_limit"
+    result = fails(step)
+    assert (result.reason, result.stdout.size) == ("output_limit", 0)
     assert not [each for each in (tmp_path / "dest").rglob("*") if each.is_file()]
 
 
@@ -215,6 +217,7 @@ def test_a_connection_that_is_cut_leaves_what_was_here(tmp_path: Path, sshd_flee
 
     result = one(kx.Step(name="cut", build=evolve(action, chosen=watch)), fleet.cluster)
     assert result.status is kx.Status.Lost
+    assert result.stdout.size == 0
     assert here(dest, path, "host1").read_bytes() == b"old"
     assert not list(dest.rglob(".kx*"))
 
