@@ -137,7 +137,9 @@ class HostDrive:
             await self._conclude(self._items[self._turn], verdicts.unreachable(error.fault, watch()))
             return
         ended_itself = over.done is not None and over.done.why in ("stop", "halt")
-        if not ended_itself and any(each.commands for each in self._items[self._turn :]):
+        # Told to end when the failed step had just ended: nothing was in progress, and what is behind it never began.
+        idle = over.killed is not None and over.killed.index is None and self._brake.stopped
+        if not (ended_itself or idle) and any(each.commands for each in self._items[self._turn :]):
             await self._cut(over, self._watch())
 
     async def _announce(self) -> None:
