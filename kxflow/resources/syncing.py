@@ -236,6 +236,7 @@ cd -- {where} || exit 1
         return Ensured(None if before is None else _short(before), _short(after))
 
 
+# umask: busybox keeps modes only as root, whatever -p says; nobody else can enter the folder.
 _UNPACK: Final = """\
 command -v tar >/dev/null || kx_no 'there is no tar on this host'
 kx_root=$(pwd -P && echo x)
@@ -246,6 +247,7 @@ trap 'cd /; rm -rf -- "$kx_s"' EXIT
 trap 'exit 143' TERM
 trap 'exit 130' INT
 trap 'exit 129' HUP
+umask 0
 tar -x -p -m -o -f "$kx_up" -C "$kx_s" && rm -f -- "$kx_up" || kx_no %(failed)s
 kx_in_place() {
   kx_to=$kx_root/$2

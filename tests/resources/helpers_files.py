@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 import kxflow as kx
 from kxflow.connectors.choose import ChoosingConnector
 from kxflow.flow.ensure import Ensured, undo_of
 from kxflow.interpreters.ports import Link, Process
+
+ROOT = os.geteuid() == 0
+OWNER = "games" if ROOT else pwd.getpwuid(os.geteuid()).pw_name
+"""An owner that a test may give to a file: another one, where that can be."""
+GROUP = 54321 if ROOT else os.getegid()
+needs_root = pytest.mark.skipif(not ROOT, reason="not run: only root gives files away")
 
 LOCAL = kx.Cluster([kx.Host("here")], connect=kx.Local())
 
@@ -25,6 +35,15 @@ HOSTILE = [
     b"a;b&c|d>e #f",
 ]
 """Names that a shell or a tool could take for something else."""
+
+
+def give(path: Path, uid: int, gid: int) -> None:
+    """Make it somebody else's, where that can be; `chown` takes setuid away, this does not."""
+    if ROOT:
+        mode = path.lstat().st_mode
+        os.lchown(path, uid, gid)
+        if not path.is_symlink():
+            path.chmod(mode & 0o7777)
 
 
 def names(name: bytes) -> str:

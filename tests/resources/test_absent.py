@@ -10,7 +10,7 @@ import pytest
 import kxflow as kx
 from kxflow.resources import absent
 from tests.resources.conftest import Box
-from tests.resources.helpers_files import HOSTILE, cycle, fails, names, one, skipped, succeeded, tree, undo
+from tests.resources.helpers_files import HOSTILE, cycle, fails, give, names, one, skipped, succeeded, tree, undo
 
 
 def test_a_file_goes_and_comes_back(tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_a_file_goes_and_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old \0\xff")
     path.chmod(0o600)
-    os.chown(path, 5, 6)
+    give(path, 5, 6)
     cycle(absent(path), lambda: tree(tmp_path), drift=lambda: path.write_text("drift"))
 
 

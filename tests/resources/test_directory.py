@@ -13,17 +13,31 @@ import kxflow as kx
 from kxflow.resources import directory
 from kxflow.resources.directories import BELOW, LISTED, TOO_MUCH
 from kxflow.values.state import Ensured
-from tests.resources.helpers_files import HOSTILE, cycle, fails, names, skipped, succeeded, tree, undo, undone
+from tests.resources.helpers_files import (
+    GROUP,
+    HOSTILE,
+    OWNER,
+    cycle,
+    fails,
+    give,
+    names,
+    needs_root,
+    skipped,
+    succeeded,
+    tree,
+    undo,
+    undone,
+)
 
 
 def test_a_directory_with_mode_and_owner_lives(tmp_path: Path) -> None:
     """Fresh, again, drifted and repaired, undone; setgid does not stay by accident."""
     path = tmp_path / "a"
-    step = directory(path, mode=0o750, owner="games", group=54321)
+    step = directory(path, mode=0o750, owner=OWNER, group=GROUP)
     cycle(step, lambda: tree(tmp_path), drift=lambda: path.chmod(0o2700))
     succeeded(step)
     at = path.stat()
-    assert (at.st_mode & 0o7777, at.st_gid) == (0o750, 54321)
+    assert (at.st_mode & 0o7777, at.st_gid) == (0o750, GROUP)
 
 
 def test_what_is_not_given_is_left_as_it_is(tmp_path: Path) -> None:
@@ -37,7 +51,7 @@ def test_what_is_not_given_is_left_as_it_is(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o7777 == 0o755
     path.chmod(0o1700)
     skipped(directory(path))
-    succeeded(directory(path, owner=3))
+    succeeded(directory(path.parent / "b", owner=OWNER))
     assert path.stat().st_mode & 0o7777 == 0o1700
 
 
@@ -81,7 +95,7 @@ def test_absent_takes_an_empty_directory_away_and_no_other(tmp_path: Path) -> No
     """Undo makes it again, with its mode and owner."""
     path = tmp_path / "a"
     path.mkdir(mode=0o711)
-    os.chown(path, 5, 6)
+    give(path, 5, 6)
     step = directory(path, state="absent")
     cycle(step, lambda: tree(tmp_path), drift=lambda: path.mkdir(0o700))
     path.mkdir(exist_ok=True)
@@ -124,6 +138,7 @@ def test_hostile_names_are_names(tmp_path: Path, name: bytes) -> None:
     assert tree(tmp_path) == before
 
 
+@needs_root
 def test_recursive_sees_to_what_is_below_and_undoes_all_of_it(tmp_path: Path) -> None:
     """Modes by kind, owners of everything, also of links themselves; not of what they lead to."""
     outside = tmp_path / "outside"

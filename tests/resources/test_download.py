@@ -15,7 +15,7 @@ from attrs import define, field
 import kxflow as kx
 from kxflow.resources import download
 from kxflow.testing.plugin import need_program
-from tests.resources.helpers_files import HOSTILE, cycle, fails, names, ran, skipped, succeeded, tree, undo
+from tests.resources.helpers_files import HOSTILE, OWNER, cycle, fails, names, ran, skipped, succeeded, tree, undo
 
 DATA = b"#!/bin/sh\necho tool \0\xff\n" * 3000
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -97,7 +97,7 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def test_a_download_lives(tmp_path: Path, web: Web, cluster: kx.Cluster) -> None:
     """Asked for only where the digest is another; with each of the programs."""
     path = tmp_path / "tool"
-    step = download(path, web.url, sha256=SHA256.upper(), mode=0o755, owner="games")
+    step = download(path, web.url, sha256=SHA256.upper(), mode=0o755, owner=OWNER)
     cycle(step, lambda: tree(tmp_path), drift=lambda: path.write_text("drift"), cluster=cluster)
     assert len(web.asked) == 3
     succeeded(step, cluster)

@@ -16,12 +16,15 @@ import kxflow as kx
 from kxflow.resources import file
 from kxflow.values.action import Command
 from tests.resources.helpers_files import (
+    GROUP,
     HOSTILE,
     LOCAL,
+    OWNER,
     CountingConnector,
     cycle,
     fails,
     names,
+    needs_root,
     one,
     ran,
     skipped,
@@ -41,15 +44,16 @@ BIG = b"line \0 of bytes \xff\n" * 10_000
 def test_file_with_content_mode_and_owner_lives(tmp_path: Path, content: str | bytes) -> None:
     """Fresh, again, drifted and repaired, undone."""
     path = tmp_path / "a"
-    step = file(path, content=content, mode=0o4751, owner="games", group=54321)
+    step = file(path, content=content, mode=0o4751, owner=OWNER, group=GROUP)
     cycle(step, lambda: tree(tmp_path), drift=lambda: path.write_text("drift"))
     succeeded(step)
     raw = content.encode() if isinstance(content, str) else content
     assert path.read_bytes() == raw
     at = path.stat()
-    assert (at.st_mode & 0o7777, at.st_gid) == (0o4751, 54321)
+    assert (at.st_mode & 0o7777, at.st_gid) == (0o4751, GROUP)
 
 
+@needs_root
 def test_mode_and_owner_alone_leave_the_content(tmp_path: Path) -> None:
     """Only what is given is seen to; the file is not written anew."""
     path = tmp_path / "a"
@@ -264,6 +268,7 @@ def test_backup_does_not_follow_a_link_that_waits_there(tmp_path: Path) -> None:
     assert {each.name for each in tmp_path.iterdir()} == {"a", trap.name}
 
 
+@needs_root
 def test_mode_and_owner_of_the_old_file_are_kept(tmp_path: Path) -> None:
     """Also an owner that has no name here, and in a folder that hands on its group."""
     path = tmp_path / "a"

@@ -12,7 +12,7 @@ import pytest
 import kxflow as kx
 from kxflow.resources import absent, block, directory, fetch, file, line, link, replace, sync, unpack
 from kxflow.testing.plugin import need_program
-from tests.resources.helpers_files import HOSTILE, ran, tree, undo
+from tests.resources.helpers_files import GROUP, HOSTILE, OWNER, ran, tree, undo
 
 SHELLS = ["dash", "bash", "mksh", "zsh", "busybox"]
 
@@ -34,9 +34,9 @@ def host_with(folder: Path, shell: str) -> kx.Cluster:
 def every_resource(root: Path, source: Path, archive: Path) -> list[kx.Step[Any]]:
     """Each of them, with something to do; below a folder with a hostile name."""
     return [
-        directory(root / "d" / "e", mode=0o2750, owner="games", parents=True),
-        directory(root / "tree", mode=0o711, file_mode=0o640, owner="games", group=60, recursive=True),
-        file(root / "small", content=b"\0\xff%s\\n'", mode=0o4751, owner=54321),
+        directory(root / "d" / "e", mode=0o2750, owner=OWNER, parents=True),
+        directory(root / "tree", mode=0o711, file_mode=0o640, owner=OWNER, group=GROUP, recursive=True),
+        file(root / "small", content=b"\0\xff%s\\n'", mode=0o4751, owner=OWNER),
         file(root / "large", content="large\n" * 10_000),
         file(root / "secret", content=kx.Secret("s3cret-word")),
         link(root / "link", "$(x) 'y'\n"),
@@ -48,7 +48,7 @@ def every_resource(root: Path, source: Path, archive: Path) -> list[kx.Step[Any]
         line(root / "text", match=r"^\s*$", state="absent"),
         block(root / "text", "x\n'y'\n\\z", marker="m", before="^b"),
         replace(root / "text", r"\bport(\s*=\s*)\d+", r"port\g<1>8080"),
-        sync(root / "synced", source, owner="games"),
+        sync(root / "synced", source, owner=OWNER),
         sync(root / "mirror", source, delete=True, exclude=["*.pyc"]),
         unpack(root / "opt", source=archive),
         fetch(root / "large", source.parent / "fetched"),
@@ -76,7 +76,9 @@ def test_every_resource_does_its_work_once_and_can_be_undone(tmp_path: Path, she
     before = tree(root)
     steps = every_resource(root, source, archive)
     first = ran(*steps, cluster=cluster)
-    assert [each.status.name for each in first] == ["Succeeded"] * len(steps), first.first_fault
+    assert [each.status.name for each in first] == ["Succeeded"] * len(steps), str(
+        first.first_fault and first.first_fault.error
+    )
     after = tree(root)
     second = ran(*steps, cluster=cluster)
     assert [each.status.name for each in second] == ["Skipped"] * len(steps), second.first_fault

@@ -18,7 +18,7 @@ import kxflow as kx
 from kxflow.resources import sync, trees
 from kxflow.resources.trees import Entry, Modes, Parcel
 from kxflow.values.action import Command
-from tests.resources.helpers_files import HOSTILE, cycle, fails, skipped, succeeded, tree, undo, undone
+from tests.resources.helpers_files import HOSTILE, cycle, fails, needs_root, skipped, succeeded, tree, undo, undone
 
 BOTH = pytest.mark.parametrize("delete", [False, True], ids=["keep", "delete"])
 
@@ -184,6 +184,7 @@ def test_what_is_excluded_is_neither_brought_nor_taken_away(source: Path, target
     assert not (target / "x.pyc").exists()
 
 
+@needs_root
 @BOTH
 def test_modes_and_owners_that_are_given_hold_for_everything(source: Path, target: Path, delete: bool) -> None:
     """Names and numbers; also for links, and for files with setuid."""
@@ -201,6 +202,7 @@ def test_modes_and_owners_that_are_given_hold_for_everything(source: Path, targe
     assert {each[-2:] for each in links} == {("5", "60")}
 
 
+@needs_root
 def test_group_alone_is_seen_to(source: Path, target: Path) -> None:
     """The owner is whoever unpacks."""
     step = sync(target, source, delete=True, group="games")
