@@ -13,9 +13,11 @@ from kxflow.flow.ensure import Content, ensure, ensuring
 from kxflow.flow.step import Step
 from kxflow.resources import trees
 from kxflow.resources.absence import KEPT
+from kxflow.resources.parcels import Parcel
 from kxflow.resources.paths import Account, PathLike, account, mode_text, parent_of, remote_path, sh, word_chunks
 from kxflow.resources.present import TEXT_LIMIT, command
-from kxflow.resources.trees import Entry, Modes, Parcel, Plan
+from kxflow.resources.tree_plans import Plan, plan_of
+from kxflow.resources.trees import Entry, Modes
 from kxflow.values.action import Command, Probe, Upload
 from kxflow.values.errors import InvalidError
 from kxflow.values.state import CONTENT, Ensured, State
@@ -93,10 +95,10 @@ cd -- {where} || exit 1
     def apply(self, wanted: State) -> Command[Any]:
         """What depends on what is there; for undo: back to a list, as far as no content is needed for that."""
         if not wanted:
-            text = self._text(trees.plan(self._here, {}, wipe=True))
+            text = self._text(plan_of(self._here, {}, wipe=True))
             return command(f"{self._unlinked}{text}cd /\nrmdir -- {sh(self.path)}")
         if CONTENT in wanted:
-            return command(self._unlinked + self._text(trees.plan(self._here, trees.read(wanted[CONTENT]), wipe=True)))
+            return command(self._unlinked + self._text(plan_of(self._here, trees.read(wanted[CONTENT]), wipe=True)))
         never = command(f"kx_no {sh(f'{self.path}: it is not known what to send')}")
         return evolve(never, chosen=self.choose)
 
@@ -116,7 +118,7 @@ cd -- {where} || exit 1
         if "\n!\n" in f"\n{listing}":
             return self._failed(f"not all can be read below {self.path}")
         try:
-            plan = trees.plan(trees.read(listing), self._here, wipe=self.delete)
+            plan = plan_of(trees.read(listing), self._here, wipe=self.delete)
         except (ValueError, LookupError):
             return self._failed(f"{self.path}: its list cannot be read")
         if plan.refused:
@@ -228,7 +230,7 @@ cd -- {where} || exit 1
             return ensuring(self, None)
         if CONTENT not in before:
             return None
-        plan = trees.plan(self._here, trees.read(before[CONTENT]), wipe=True)
+        plan = plan_of(self._here, trees.read(before[CONTENT]), wipe=True)
         return None if plan.files or plan.refused else ensuring(self, before, content=self.content)
 
     def told(self, before: State | None, after: State) -> Ensured:

@@ -1,12 +1,11 @@
-"""What is in a folder, as a list that a host and this side write alike, and what leads from one to another."""
+"""What is in a folder, as a list that a host and this side write alike."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import stat
-import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -21,8 +20,6 @@ _KINDS: Final[dict[str, Kind]] = {"f": "f", "d": "d", "l": "l", "o": "o"}
 
 TEMPS: Final = ".kx.????????"
 """Names, directly in a folder, of what is being put in place there."""
-PIECE: Final = 1 << 20
-_BLOCK: Final = tarfile.BLOCKSIZE
 
 # kx_list START… WORDS is a `find` that prints what it finds, sorted; kx_only holds tests for all that is told of. (They
 # are said three times: busybox forgets `-exec … +` in parentheses.) For each thing there is one line of its kind (`f`,
@@ -136,17 +133,17 @@ def _unescaped(text: str) -> str:
 
 def write(entries: Iterable[Entry]) -> str:
     """The list of a folder: sorted by name, and what has one name by itself."""
-    lines = [line.encode(*_BYTES) for each in entries for line in each.lines]
+    lines = [line.encode(*BYTES) for each in entries for line in each.lines]
     lines.sort(key=lambda line: (line.split(b" ", 2)[2], line))
-    return b"".join(line + b"\n" for line in lines).decode(*_BYTES)
+    return b"".join(line + b"\n" for line in lines).decode(*BYTES)
 
 
-_BYTES: Final = ("utf-8", "surrogateescape")
+BYTES: Final = ("utf-8", "surrogateescape")
 
 
 def digest(listing: str) -> str:
     """What a host prints of a list: its sha256."""
-    return hashlib.sha256(listing.encode(*_BYTES)).hexdigest()
+    return hashlib.sha256(listing.encode(*BYTES)).hexdigest()
 
 
 def read(listing: str) -> dict[str, Entry]:
@@ -256,183 +253,3 @@ def find_words(patterns: Iterable[str]) -> str:
     tests = [f"-path {sh(f'./{TEMPS}')}"]
     tests += [f"-path {sh(f'./{each}')}" if "/" in each else f"-name {sh(each)}" for each in patterns]
     return rf"\( {' -o '.join(tests)} \) -prune -o"
-
-
-@frozen
-class Plan:
-    """What it takes to get from one list to another; names in the order in which it is done.
-
-    Attributes:
-        refused: Why it cannot be done, where it cannot.
-        clear: Links and files where folders are to be.
-        wipe: Folders where files or links are to be.
-        folders: To make.
-        links: To make.
-        files: To send.
-        rights: Things that only have another mode or owner, and new folders.
-        gone: Files and links to take away.
-        empty: Folders to take away after that, innermost first.
-    """
-
-    refused: str = ""
-    clear: tuple[str, ...] = ()
-    wipe: tuple[str, ...] = ()
-    folders: tuple[str, ...] = ()
-    links: tuple[Entry, ...] = ()
-    files: tuple[Entry, ...] = ()
-    rights: tuple[Entry, ...] = ()
-    gone: tuple[str, ...] = ()
-    empty: tuple[str, ...] = ()
-
-
-def plan(now: Mapping[str, Entry], then: Mapping[str, Entry], *, wipe: bool) -> Plan:
-    """From what is there to what is to be there. What is there and not to be is taken away.
-
-    Args:
-        now: What is there.
-        then: What is to be there; with every thing, the folders that it is in.
-        wipe: A folder may be taken away, with all that is in it, where something else is to be.
-    """
-    made = _Steps(wipe)
-    for name, wanted in sorted(then.items()):
-        its = None if name.rpartition("/")[0] in made.new else now.get(name)
-        if its != wanted:
-            made.add(its, wanted)
-    extra = [each for name, each in sorted(now.items()) if name not in then and not _inside(name, made.wiped)]
-    other = [each.name for each in extra if each.kind == "o"]
-    if other or made.refused:
-        return Plan(refused=made.refused or f"{other[0]} is neither file, folder nor link")
-    return Plan(
-        clear=tuple(made.clear),
-        wipe=tuple(made.wiped),
-        folders=tuple(made.new),
-        links=tuple(made.links),
-        files=tuple(made.files),
-        rights=tuple(made.rights),
-        gone=tuple(each.name for each in extra if each.kind != "d"),
-        empty=tuple(each.name for each in reversed(extra) if each.kind == "d"),
-    )
-
-
-class _Steps:
-    """Grows a plan, thing by thing."""
-
-    def __init__(self, wipe: bool) -> None:
-        self.wipe = wipe
-        self.refused = ""
-        self.new: dict[str, None] = {}  # in order
-        self.clear: list[str] = []
-        self.wiped: list[str] = []
-        self.links: list[Entry] = []
-        self.files: list[Entry] = []
-        self.rights: list[Entry] = []
-
-    def add(self, its: Entry | None, wanted: Entry) -> None:
-        """What is there is another, or nothing."""
-        if its is not None and its.kind == "o":
-            self.refused = f"{its.name} is neither file, folder nor link"
-        elif wanted.kind == "d":
-            self._folder(its, wanted)
-        else:
-            if its is not None and its.kind == "d":
-                self._no_folder(its)
-            self._no_folder_but(its, wanted)
-
-    def _folder(self, its: Entry | None, wanted: Entry) -> None:
-        self.rights.append(wanted)
-        if its is None or its.kind != "d":
-            self.new[wanted.name] = None
-        if its is not None and its.kind != "d":
-            self.clear.append(its.name)
-
-    def _no_folder(self, its: Entry) -> None:
-        self.wiped.append(its.name)
-        if not self.wipe:
-            self.refused = f"{its.name} is a folder: delete=True replaces it"
-
-    def _no_folder_but(self, its: Entry | None, wanted: Entry) -> None:
-        if wanted.kind == "l":
-            self.links.append(wanted)
-        elif its is not None and its.kind == "f" and its.digest == wanted.digest:
-            self.rights.append(wanted)
-        else:
-            self.files.append(wanted)
-
-
-def _inside(name: str, folders: Iterable[str]) -> bool:
-    return any(name.startswith(f"{each}/") for each in folders)
-
-
-@frozen
-class Parcel:
-    """A tar of files of a folder here, made while it is sent: a folder `0`, `1`, … for each that they go to.
-
-    Attributes:
-        root: The folder.
-        files: In the order in which they are sent.
-    """
-
-    root: str
-    files: tuple[Entry, ...]
-
-    @property
-    def folders(self) -> tuple[str, ...]:
-        """Where they go: the number of a folder is its place here."""
-        return tuple(dict.fromkeys(each.name.rpartition("/")[0] for each in self.files))
-
-    @property
-    def size(self) -> int:
-        """Bytes of the whole."""
-        return sum(len(head) + _padded(0 if each is None else each.size) for head, each in self._members()) + 2 * _BLOCK
-
-    def _members(self) -> Iterator[tuple[bytes, Entry | None]]:
-        """The header of each member, and the file that comes behind it."""
-        numbers = {name: number for number, name in enumerate(self.folders)}
-        last = -1
-        for each in self.files:
-            folder, _, name = each.name.rpartition("/")
-            number = numbers[folder]
-            if number > last:
-                last = number
-                yield _header(f"{number}/", 0o700, tarfile.DIRTYPE), None
-            mode = int(each.mode.split(":")[0], 8)
-            yield _header(f"{number}/{name}", mode, tarfile.REGTYPE, each.size), each
-
-    def pieces(self) -> Iterator[bytes]:
-        """The bytes of the tar.
-
-        Raises:
-            OSError: A file is not what it was when the list was made.
-        """
-        waiting = bytearray()
-        for head, each in self._members():
-            waiting += head
-            for data in () if each is None else self._content(each):
-                waiting += data
-                if len(waiting) >= PIECE:
-                    yield bytes(waiting)
-                    waiting.clear()
-        yield bytes(waiting) + bytes(2 * _BLOCK)
-
-    def _content(self, entry: Entry) -> Iterator[bytes]:
-        path = os.path.join(self.root, entry.name)  # noqa: PTH118 -- text with surrogate escapes
-        found, left = hashlib.sha256(), entry.size
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb", buffering=0) as opened:
-            while data := opened.read(min(PIECE, left)) if left else b"":
-                found.update(data)
-                left -= len(data)
-                yield data
-        if left or found.hexdigest() != entry.digest:
-            raise OSError(f"{path} was changed while it was sent")
-        yield bytes(_padded(entry.size) - entry.size)
-
-
-def _header(name: str, mode: int, kind: bytes, size: int = 0) -> bytes:
-    info = tarfile.TarInfo(name)
-    info.mode, info.type, info.size = mode, kind, size
-    return info.tobuf(tarfile.GNU_FORMAT, *_BYTES)
-
-
-def _padded(size: int) -> int:
-    return -(-size // _BLOCK) * _BLOCK

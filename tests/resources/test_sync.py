@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 import kxflow as kx
 from kxflow.resources import sync, trees
-from kxflow.resources.trees import Entry, Modes, Parcel
+from kxflow.resources.parcels import Parcel
+from kxflow.resources.trees import Entry, Modes
 from kxflow.values.action import Command
 from tests.resources.helpers_files import HOSTILE, cycle, fails, needs_root, skipped, succeeded, tree, undo, undone
 
