@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import frozen
 
 from kxflow.flow.ensure import ensure, ensuring
 from kxflow.flow.step import Step
@@ -26,7 +26,7 @@ from kxflow.resources.paths import (
 from kxflow.resources.present import command
 from kxflow.values.action import Command
 from kxflow.values.errors import InvalidError
-from kxflow.values.state import Ensured, State
+from kxflow.values.state import GONE, Ensured, State
 
 BELOW: Final = "below"
 """The attribute that lists what is not as wanted below: mode, owner and group by number, path; `//` ends each."""
@@ -50,7 +50,7 @@ class Directory:
     path: str
     parents: bool = False
     recursive: bool = False
-    rights: dict[str, str] = field(factory=dict)
+    rights: State = GONE
     file_mode: str | None = None
 
     @property
@@ -182,7 +182,7 @@ fi
         return ensuring(self, before or None)
 
 
-def own_pair(its: dict[str, str]) -> str:
+def own_pair(its: Mapping[str, str]) -> str:
     """Owner and group as `chown` takes them."""
     owner = its.get("owner") or its.get("uid", "")
     group = its.get("group") or its.get("gid", "")
@@ -256,5 +256,5 @@ def directory(
         raise InvalidError(f"directory {where}: file_mode= without recursive=True", "it is about files below")
     if recursive and not told and files is None:
         raise InvalidError(f"directory {where}: recursive, with nothing to see to", "give mode, file_mode or owner")
-    its = Directory(path=where, parents=parents, recursive=recursive, rights=told, file_mode=files)
+    its = Directory(path=where, parents=parents, recursive=recursive, rights=State(told), file_mode=files)
     return ensure(its, {"type": "directory", **told, **({BELOW: ""} if recursive else {})}, name=name)

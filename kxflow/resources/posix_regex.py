@@ -16,10 +16,11 @@ at one place, and a match must leave some to the next.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
-from attrs import field, frozen
+from attrs import frozen
+from frozendict import frozendict
 
 from kxflow.resources.regex_nodes import (
     ASCII,
@@ -59,7 +60,7 @@ class Ere:
 
     text: str
     marked: bool = False
-    groups: Mapping[int | str, int] = field(factory=dict)
+    groups: frozendict[int | str, int] = frozendict()
     empty: bool = False
     lazy: bool = False
 
@@ -85,7 +86,7 @@ def to_ere(pattern: str | re.Pattern[str], where: str = "match") -> Ere:
     writer = _Writer(marked=parser.marked)
     ere = writer.write(node)
     writer.groups.update({name: writer.groups[number] for name, number in compiled.groupindex.items()})
-    return Ere(ere, parser.marked, writer.groups, is_empty(node), parser.lazy)
+    return Ere(ere, parser.marked, frozendict(writer.groups), is_empty(node), parser.lazy)
 
 
 def literal(text: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 import kxflow as kx
 from kxflow.resources import absent, block, directory, fetch, file, line, link, replace, sync, unpack
 from kxflow.testing.plugin import need_program
+from kxflow.values.action import Command, digest
 from tests.resources.helpers_files import GROUP, HOSTILE, OWNER, ran, tree, undo
 
 SHELLS = ["dash", "bash", "mksh", "zsh", "busybox"]
@@ -92,3 +93,21 @@ def test_every_resource_does_its_work_once_and_can_be_undone(tmp_path: Path, she
     last = ran(*reversed(undos), cluster=cluster)
     assert all(each.ok for each in last), last.first_fault
     assert tree(root) == before
+
+
+def test_resources_are_values(tmp_path: Path) -> None:
+    """Equal where they say the same, and hashable, as what they ensure is."""
+    (tmp_path / "source").mkdir()
+    archive = tmp_path / "archive.tar"
+    subprocess.run(["tar", "-cf", archive, "-C", tmp_path, "source"], check=True)
+    one, two = (every_resource(tmp_path, tmp_path / "source", archive) for _ in range(2))
+    ctx = kx.context("here")
+    for step, other in zip(one, two, strict=True):
+        action, again = step.action(ctx), other.action(ctx)
+        assert isinstance(action, Command)
+        assert isinstance(again, Command)
+        assert action.probe is not None
+        assert again.probe is not None
+        assert action.probe.resource == again.probe.resource
+        assert hash(action.probe.resource) == hash(again.probe.resource)
+        assert digest(action) == digest(again)
