@@ -15,7 +15,7 @@ from kxflow.testing.plugin import need_program
 from kxflow.values.action import Command, digest
 from tests.resources.helpers_files import GROUP, HOSTILE, OWNER, ran, tree, undo
 
-SHELLS = ["dash", "bash", "mksh", "zsh", "busybox"]
+SHELLS = ["dash", "bash", "ksh", "mksh", "zsh", "busybox"]
 
 
 def host_with(folder: Path, shell: str) -> kx.Cluster:
