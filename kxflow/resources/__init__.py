@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from kxflow.resources.swapfile import swap
     from kxflow.resources.syncing import sync
     from kxflow.resources.sysctls import sysctl
+    from kxflow.resources.units import systemd_unit
     from kxflow.resources.unpacking import unpack
     from kxflow.resources.users import user
     from kxflow.resources.waiting import wait_for
@@ -77,6 +78,7 @@ _HOMES: Final = {
     "swap": "swapfile",
     "sync": "syncing",
     "sysctl": "sysctls",
+    "systemd_unit": "units",
     "timezone": "zones",
     "unpack": "unpacking",
     "user": "users",
@@ -115,6 +117,7 @@ __all__ = [
     "swap",
     "sync",
     "sysctl",
+    "systemd_unit",
     "timezone",
     "unpack",
     "user",

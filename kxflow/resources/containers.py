@@ -14,13 +14,13 @@ from kxflow.flow.actions import shell
 from kxflow.flow.ensure import ensure, ensuring
 from kxflow.flow.step import Step
 from kxflow.resources.paths import sh
+from kxflow.resources.presence import Presence, is_wanted
 from kxflow.shell.preamble import dense
 from kxflow.values.action import Command, clean_text
 from kxflow.values.errors import InvalidError
 from kxflow.values.secret import Secret
 from kxflow.values.state import Ensured, State
 
-Presence: TypeAlias = Literal["present", "absent"]
 ToolName: TypeAlias = Literal["docker", "podman"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
@@ -224,14 +224,13 @@ def container(
     what = f"container {container_name!r}"
     if not isinstance(container_name, str) or not _NAME.fullmatch(container_name):
         raise InvalidError(f"{what} cannot be one", "use letters, digits and _.-")
-    if state not in ("present", "absent"):
-        raise InvalidError(f"{what}: state={state!r}", 'write "present" or "absent"')
+    present = is_wanted(state, what)
     if tool not in (None, "docker", "podman"):
         raise InvalidError(f"{what}: tool={tool!r}", 'write "docker" or "podman"')
     argv = (command,) if isinstance(command, str) else tuple(command)
     variables = frozendict(sorted((env or {}).items()))
     given = _options(what, ports, volumes, restart, network, user, tuple(options))
-    if state == "absent":
+    if not present:
         if image is not None or argv or variables or given != ("--restart", "unless-stopped"):
             raise InvalidError(f"{what}: absent, and with what it is to be", "give the name only")
         return ensure(Container(name=container_name, tool=tool), None, name=name)

@@ -7,10 +7,10 @@ from typing import Final, Literal, TypeAlias
 
 from attrs import field, frozen
 
-from kxflow.resources import apt
+from kxflow.resources import apt, pacman, rpm
 from kxflow.shell.preamble import dense
 
-ManagerName: TypeAlias = Literal["apt"]
+ManagerName: TypeAlias = Literal["apt", "dnf", "zypper", "pacman"]
 
 
 def _dense(text: str) -> str:
@@ -44,6 +44,27 @@ MANAGERS: Final[Mapping[ManagerName, Manager]] = {
         get=apt.GET,
         latest=apt.LATEST,
         change=apt.CHANGE,
+    ),
+    "dnf": Manager(
+        here="command -v dnf >/dev/null 2>&1 && command -v rpm >/dev/null 2>&1",
+        ask=rpm.ASK,
+        get=rpm.DNF,
+        latest=rpm.DNF_LATEST,
+        change=rpm.DNF_CHANGE,
+    ),
+    "zypper": Manager(
+        here="command -v zypper >/dev/null 2>&1 && command -v rpm >/dev/null 2>&1",
+        ask=rpm.ASK,
+        get=rpm.ZYPPER,
+        latest=rpm.ZYPPER_LATEST,
+        change=rpm.ZYPPER_CHANGE,
+    ),
+    "pacman": Manager(
+        here="command -v pacman >/dev/null 2>&1",
+        ask=pacman.ASK,
+        get=pacman.GET,
+        latest=pacman.LATEST,
+        change=pacman.CHANGE,
     ),
 }
 

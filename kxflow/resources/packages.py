@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, cast
 
 from attrs import evolve, frozen
 
@@ -13,14 +13,13 @@ from kxflow.flow.ensure import ensure, ensuring
 from kxflow.flow.step import Step
 from kxflow.resources.managers import MANAGERS, ManagerName, words
 from kxflow.resources.paths import sh
+from kxflow.resources.presence import Presence, is_wanted
 from kxflow.values.action import Command
 from kxflow.values.errors import InvalidError
 from kxflow.values.state import CONTENT, Ensured, State
 
-Presence: TypeAlias = Literal["present", "absent"]
-
 DAY: Final = 86400.0
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*(:[A-Za-z0-9-]+)?")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*(:[A-Za-z0-9_-]+)?")
 _VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:_^-]*\*?")
 
 _SEE: Final = r"""
@@ -146,7 +145,8 @@ def package(
     Step('package nginx libssl3:amd64')
 
     States: `present` (in any version, in that of `version=`, or the latest that the host knows of), `absent`.
-    Probe: `dpkg-query -W`. A name that no package has, but an installed one provides, counts as installed.
+    Probe: `dpkg-query -W`, `rpm -q` or `pacman -Q`. A name that no package has, but an installed one provides, counts
+    as installed.
 
     It keeps changed configuration files, asks nothing, and waits for others who hold the locks. An undo removes what
     was not there and what came along for it and nothing else needs; what was removed comes again in its version, if
@@ -154,16 +154,17 @@ def package(
 
     Args:
         names: One or several, `NAME`, `NAME:ARCHITECTURE`, `NAME=VERSION`.
-        version: Of the one name, with its epoch; `*` at its end stands for any rest. It may be older.
+        version: Of the one name, with its epoch; `*` at its end stands for any rest. It may be older. zypper finds no
+            `*`, and pacman has the newest version only.
         latest: Newest that the host can get; to know it, lists that are too old are fetched anew.
         state: Whether they are to be there.
-        purge: Remove the configuration too.
+        purge: Remove the configuration too; dnf and zypper keep of it what was changed all the same.
         update: Before something is installed, fetch lists that are older than that many seconds, or than the list
             of sources; 0: always, None: never. They are fetched, too, where a name or a version is not to be found.
         recommends: Whether recommended packages come along; as the host is set up, where not given.
         may_remove: Other packages may be removed for it; an undo does not bring those again.
         lock: Seconds to wait for others.
-        manager: `apt`; the host's own, where not given.
+        manager: `apt`, `dnf`, `zypper` or `pacman`; the host's own, where not given.
         name: Of the step.
 
     Raises:
@@ -171,11 +172,10 @@ def package(
     """
     given = _named((names,) if isinstance(names, str) else tuple(names), version)
     what = f"package {' '.join(given)}"
-    if state not in ("present", "absent"):
-        raise InvalidError(f"{what}: state={state!r}", 'write "present" or "absent"')
-    if state == "absent" and (latest or any(given.values())):
+    present = is_wanted(state, what)
+    if not present and (latest or any(given.values())):
         raise InvalidError(f"{what}: absent, and with a version", "give the names only")
-    if purge and state != "absent":
+    if purge and present:
         raise InvalidError(f"{what}: purge=True, and present", 'purge goes with state="absent"')
     if latest and any(given.values()):
         raise InvalidError(f"{what}: latest=True, and with a version", "give one of the two")
@@ -194,7 +194,7 @@ def package(
         may_remove=may_remove,
         purge=purge,
     )
-    else_ = "latest" if latest else "installed" if state == "present" else "purged" if purge else "absent"
+    else_ = "latest" if latest else "installed" if present else "purged" if purge else "absent"
     return ensure(its, {each: its_version or else_ for each, its_version in given.items()}, name=name)
 
 

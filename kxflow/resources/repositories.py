@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 from attrs import frozen
 
@@ -16,12 +16,12 @@ from kxflow.flow.step import Step
 from kxflow.resources import apt
 from kxflow.resources.armour import dearmoured
 from kxflow.resources.paths import sh
+from kxflow.resources.presence import Presence, is_wanted
 from kxflow.shell.preamble import dense
 from kxflow.values.action import Command
 from kxflow.values.errors import InvalidError
 from kxflow.values.state import CONTENT, Ensured, State
 
-Presence: TypeAlias = Literal["present", "absent"]
 Words: TypeAlias = str | Iterable[str]
 
 NONE: Final = "none"
@@ -185,8 +185,7 @@ def apt_repository(
     what = f"apt_repository {repository!r}"
     if not isinstance(repository, str) or not _NAME.fullmatch(repository):
         raise InvalidError(f"{what} cannot be one", "use letters, digits and _.-")
-    if state not in ("present", "absent"):
-        raise InvalidError(f"{what}: state={state!r}", 'write "present" or "absent"')
+    present = is_wanted(state, what)
     fields = {
         "Types": _words(what, "types", types),
         "URIs": _words(what, "uris", uris),
@@ -194,7 +193,7 @@ def apt_repository(
         "Components": _words(what, "components", components),
         "Architectures": _words(what, "architectures", architectures),
     }
-    if state == "absent":
+    if not present:
         if any(fields[each] for each in fields if each != "Types") or key is not None or key_file is not None:
             raise InvalidError(f"{what}: absent, and with what it is to be", "give the name only")
         its = AptRepository(repository)
