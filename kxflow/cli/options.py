@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 
 import kxflow as kx
 from kxflow.cli.status import Refused
 from kxflow.flow import narrow
 from kxflow.flow.selectors import Selector
+from kxflow.interpreters.ports import Journal, Sink
 from kxflow.services import pyfile
 
 
@@ -100,3 +101,25 @@ def asked(
     if limit is not None:
         wanted = narrow.limited(wanted, cluster, taken(cluster, limit))
     return Asked(wanted, cluster)
+
+
+def shown(log: str | None, *, verbose: bool) -> list[Sink | Journal]:
+    """The sinks of a command that runs: a log where one is named, and the console."""
+    journals = [] if log is None else [kx.ndjson(log)]
+    return [*journals, kx.console(verbose=verbose)]
+
+
+def logged(log: str, run_id: str | None) -> kx.Report:
+    """A run, read from its log.
+
+    Raises:
+        Refused: The log cannot be read, or is none.
+    """
+    from kxflow.journal.errors import LogError
+
+    try:
+        return kx.read_log(log, run=run_id).report()
+    except OSError as error:
+        raise Refused(f"{log}: {error.strerror}: name a log that `kxflow run --log` wrote") from None
+    except LogError as error:
+        raise Refused(str(error if error.remedy else evolve(error, remedy="name a log as kxflow wrote it"))) from None

@@ -17,8 +17,10 @@ from kxflow.cli.options import (
     inventory_option,
     limit_option,
     log_option,
+    logged,
     only_option,
     settings_option,
+    shown,
     target_argument,
 )
 from kxflow.cli.status import OK, Refused, exit_code, on_signal
@@ -102,12 +104,11 @@ def apply(saved: str, log: str | None, concurrency: int, output: bool) -> int:
         only=origin.get("only") or (),
         settings=origin.get("settings") or {},
     )
-    sinks = [kx.ndjson(log)] if log is not None else []
     outcome = kx.apply(
         planned,
         its.pipeline,
         its.cluster,
-        sinks=[*sinks, kx.console(verbose=output)],
+        sinks=shown(log, verbose=output),
         concurrency=concurrency,
         output=output,
         on_signal=on_signal,
@@ -142,16 +143,11 @@ def rollback(
     What cannot be taken back is left and said so; a host on which it fails is not touched any further.
     """
     its = asked(target, inventory, settings=settings)
-    try:
-        done = kx.read_log(taken_from, run=run_id).report()
-    except OSError as error:
-        raise Refused(f"{taken_from}: {error.strerror}: name a log that `kxflow run --log` wrote") from None
-    sinks = [kx.ndjson(log)] if log is not None else []
     outcome = kx.rollback(
         its.pipeline,
         its.cluster,
-        done,
-        sinks=[*sinks, kx.console(verbose=True)],
+        logged(taken_from, run_id),
+        sinks=shown(log, verbose=True),
         concurrency=concurrency,
         on_signal=on_signal,
     )

@@ -19,8 +19,10 @@ from kxflow.cli.options import (
     inventory_option,
     limit_option,
     log_option,
+    logged,
     only_option,
     settings_option,
+    shown,
     taken,
     target_argument,
 )
@@ -73,11 +75,10 @@ def run(
     """
     its = asked(target, inventory, limit=limit, only=only, settings=settings)
     wanted = evolve(its.pipeline, policy=kx.keep_going()) if keep_going else its.pipeline
-    sinks = [kx.ndjson(log)] if log is not None else []
     outcome = kx.run(
         wanted,
         its.cluster,
-        sinks=[*sinks, kx.console(verbose=output)],
+        sinks=shown(log, verbose=output),
         concurrency=concurrency,
         fuse=not no_fuse,
         output=output,
@@ -180,15 +181,9 @@ def check(target: str, inventory: str | None) -> int:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, one for each result.")
 def show(log: str, hosts: Sequence[str], statuses: Sequence[str], run_id: str | None, as_json: bool) -> int:
     """Show a run from its log: what went wrong, and how long each step took."""
-    from kxflow.journal.errors import LogError
     from kxflow.sinks import tables
 
-    try:
-        report = kx.read_log(log, run=run_id).report()
-    except OSError as error:
-        raise Refused(f"{log}: {error.strerror}: name a log that `kxflow run --log` wrote") from None
-    except LogError as error:
-        raise Refused(str(error if error.remedy else evolve(error, remedy="name a log as kxflow wrote it"))) from None
+    report = logged(log, run_id)
     _check_hosts(hosts, report)
     chosen = tuple(
         each

@@ -7,12 +7,11 @@ from typing import Any, Protocol
 
 from attrs import evolve, frozen
 
-from kxflow.flow.actions import Options, shell
+from kxflow.flow.actions import shell
 from kxflow.flow.step import Step, check_name
 from kxflow.values.action import DETAIL, Action, Both, Command, Probe
 from kxflow.values.errors import InvalidError
-from kxflow.values.secret import Secret
-from kxflow.values.state import CONTENT, GONE, Ensured, State, state, to_text
+from kxflow.values.state import GONE, Ensured, State, state, to_text
 
 
 class Resource(Protocol):
@@ -169,13 +168,10 @@ def _back(action: Command[Any], before: State | None) -> Command[Any] | None:
 
 
 __all__ = [
-    "CONTENT",
     "GONE",
     "Content",
     "Ensured",
-    "Options",
     "Resource",
-    "Secret",
     "State",
     "ensure",
     "ensuring",

@@ -58,10 +58,12 @@ class Missing:
 
     Attributes:
         why: In one line.
+        path: Of the step that gave none; empty where there is no such step.
         tolerated: That is so because of faults alone which are tolerated.
     """
 
     why: str
+    path: str = ""
     tolerated: bool = False
 
     @property
@@ -174,5 +176,5 @@ class Wiring:
             return frozendict({name: there[name] for name in names if there.get(name, ABSENT) is not ABSENT})
         if absent or not names:
             why = f"{found.path} gave no value on {absent[0] if absent else 'no host'}"
-            return Missing(why, tolerated=bool(absent) and all(name in there for name in absent))
+            return Missing(why, found.path, bool(absent) and all(name in there for name in absent))
         return there[names[0]]

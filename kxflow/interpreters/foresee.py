@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import anyio
@@ -12,7 +12,7 @@ from frozendict import frozendict
 from kxflow.flow.decide import Decided, Do, decide
 from kxflow.flow.ensure import why_no_undo
 from kxflow.flow.layout import Layout, Slot, TaskPlan
-from kxflow.flow.wiring import Missing, Values, Wiring
+from kxflow.flow.wiring import Missing, Producer, Values, Wiring, inputs_of
 from kxflow.interpreters import verdicts
 from kxflow.interpreters.brake import Brake
 from kxflow.interpreters.lane import Lane, Wires
@@ -20,7 +20,7 @@ from kxflow.interpreters.ports import ReachError
 from kxflow.interpreters.runner import wire_commands
 from kxflow.shell import frames
 from kxflow.shell.program import Op
-from kxflow.values.action import Action, Command, Reboot
+from kxflow.values.action import Action, Command, Probe, Reboot
 from kxflow.values.context import HostContext
 from kxflow.values.host import Host
 from kxflow.values.plan import Effect, Plan, Planned, cluster_digest
@@ -104,21 +104,18 @@ class Foresight:
         ctx = HostContext(host, self._layout.cluster, "plan")
         items: list[_Item] = []
         for slot in slots:
-            item = self._item(task, slot, ctx)
-            waits = any(each.slot.index in self._needs(task, slot) for each in items)
             elsewhere = slot.step.target is not None
-            if items and (waits or elsewhere):
+            if items and (elsewhere or not self._needs(task, slot).isdisjoint(each.slot.index for each in items)):
                 return items
-            items.append(item)
+            items.append(self._item(task, slot, ctx))
             if elsewhere:
                 return items
         return items
 
     def _needs(self, task: TaskPlan, slot: Slot) -> set[int]:
         """Places of the same task whose values a step takes."""
-        wanted = [*slot.step.inputs.values(), *(i for c in slot.step.conditions for i in c.inputs.values())]
-        places = [self._wiring.find(each, task, slot) for each in wanted]
-        return {each.place[1] for each in places if hasattr(each, "place") and each.place[0] == task.order}
+        places = [self._wiring.find(each, task, slot) for _, each in inputs_of(slot.step)]
+        return {each.place[1] for each in places if isinstance(each, Producer) and each.place[0] == task.order}
 
     def _item(self, task: TaskPlan, slot: Slot, ctx: HostContext) -> _Item:
         if slot.rescues is not None:
@@ -127,7 +124,7 @@ class Foresight:
         for wanted in (slot.step.inputs, *(each.inputs for each in slot.step.conditions)):
             given = self._wiring.gather(wanted, task, slot, ctx.host.name, self._values) if wanted else {}
             if isinstance(given, Missing):
-                return _Item(slot, f"needs {given.why.split(' gave no value')[0]}")
+                return _Item(slot, f"needs {given.path or given.why}")
             sets.append(given)
         what = decide(slot.step, ctx, sets[0], sets[1:], where=task.path(slot))
         commands = _asked_of(what.action) if isinstance(what, Do) else ()
@@ -171,9 +168,9 @@ class Foresight:
             return Seen(Effect.unknown, "the connection was lost")
         if ended.how == "unchanged":
             return self._unchanged(command, host)
-        performed = verdicts.of_ended(command, ended, verdicts.NO_SPAN, host)
         if command.probe is not None:
-            return self._state(command, ended, host)
+            return self._state(command.probe, ended, host)
+        performed = verdicts.of_ended(command, ended, verdicts.NO_SPAN, host)
         if ended.how == "held" or command.readonly:
             if not performed.status.ok:
                 return Seen(Effect.unknown, f"{performed.reason}: {performed.error.what if performed.error else ''}")
@@ -191,11 +188,8 @@ class Foresight:
             return Seen(Effect.unknown, "it depends on what earlier steps change")
         return Seen(Effect.change, "an earlier step changes something", value=command.example)
 
-    def _state(self, command: Command[Any], ended: frames.Ended, host: str) -> Seen:
+    def _state(self, probe: Probe, ended: frames.Ended, host: str) -> Seen:
         """What a resource would do: from the state that an earlier step of this plan leaves, else from the present."""
-        probe = command.probe
-        if probe is None:
-            return Seen(Effect.unknown)
         known = self._predicted.setdefault(host, {})
         if ended.how not in ("held", "differs"):
             earlier = ", after what earlier steps change" if known else ""
@@ -316,20 +310,14 @@ def _joined(ensured: Sequence[Ensured | None]) -> Change | None:
     parts = [change(each.before, each.after) for each in ensured if each is not None and each.before is not None]
     if not parts:
         return None
-    return Change(*("\n".join(text for text in texts if text) for texts in _columns(parts)))
-
-
-def _columns(parts: Sequence[Change]) -> Iterator[list[str]]:
-    for name in ("before", "after", "diff"):
-        yield [getattr(each, name) for each in parts]
+    columns = zip(*((each.before, each.after, each.diff) for each in parts), strict=True)
+    return Change(*("\n".join(filter(None, texts)) for texts in columns))
 
 
 def _undo(item: _Item) -> str:
     """Why what would be done could not be taken back; empty where nothing would be done, or it could."""
-    states: Mapping[int, State | None] = {
-        place: None if each.ensured is None else each.ensured.before for place, each in enumerate(item.seen)
-    }
     changing = not item.seen or any(each.effect is not Effect.none for each in item.seen)
     if not changing or not isinstance(item.what, Do):
         return ""
-    return why_no_undo(item.what.action, states.get(0))
+    first = item.seen[0].ensured if item.seen else None
+    return why_no_undo(item.what.action, None if first is None else first.before)

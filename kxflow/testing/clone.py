@@ -25,17 +25,17 @@ from kxflow.testing.clone_keeper import Keeper
 from kxflow.testing.clone_plan import SYSTEMD, Init, Plan
 from kxflow.testing.clone_points import Point
 from kxflow.testing.clone_sshd import CloneServer
-from kxflow.testing.fleet import Ground, Roles, Variables, end, folder, lay
+from kxflow.testing.fleet import Fleet, Ground, Roles, Variables, end, folder, lay
 from kxflow.testing.missing import MissingError, program
 from kxflow.testing.sshd import Lines
 from kxflow.values.cluster import Cluster
 from kxflow.values.errors import InvalidError
-from kxflow.values.host import Host, Ssh, Via
+from kxflow.values.host import Ssh, Via
 
 _SPACE: Final = 4 << 30
 
 
-class CloneFleet:
+class CloneFleet(Fleet):
     """Clones that run; made by `clone_fleet`.
 
     Attributes:
@@ -45,7 +45,8 @@ class CloneFleet:
     def __init__(
         self, ground: Ground, clones: dict[str, Clone], servers: dict[str, CloneServer], at: dict[str, str]
     ) -> None:
-        self._ground, self._clones, self._servers = ground, clones, servers
+        super().__init__(ground)
+        self._clones, self._servers = clones, servers
         self._before = {name: each.snapshot() for name, each in clones.items() if each.plan.init != "plain"}
         ways = {name: Via(*each.prefix()) for name, each in clones.items()}
         ports = {name: each.port for name, each in servers.items()}
@@ -54,21 +55,6 @@ class CloneFleet:
             if servers
             else Cluster([each.host(at[each.name], ways[each.name]) for each in ground.members])
         )
-
-    @property
-    def hosts(self) -> tuple[Host, ...]:
-        """In order."""
-        return self.cluster.hosts
-
-    @property
-    def key(self) -> Path:
-        """File with the private key that every host lets in, for every account."""
-        return self._ground.key
-
-    @property
-    def known_hosts(self) -> Path:
-        """File with the keys of the hosts."""
-        return self._ground.known_hosts
 
     def root(self, name: str) -> Path:
         """A host's tree, to be read and written from here; only its absolute links lead out of it."""

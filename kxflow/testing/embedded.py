@@ -10,12 +10,11 @@ from pathlib import Path
 import asyncssh
 
 from kxflow.testing.embedded_server import Knobs, LoopThread, Served
-from kxflow.testing.fleet import Ground, Roles, Variables, end_marked, folder, lay, marked, me
+from kxflow.testing.fleet import Fleet, Ground, Roles, Variables, end_marked, folder, lay, marked, me
 from kxflow.values.cluster import Cluster
-from kxflow.values.host import Host
 
 
-class EmbeddedFleet:
+class EmbeddedFleet(Fleet):
     """Hosts that run; made by `embedded_fleet`.
 
     Attributes:
@@ -23,23 +22,9 @@ class EmbeddedFleet:
     """
 
     def __init__(self, ground: Ground, served: dict[str, Served], loop: LoopThread, user: str) -> None:
-        self._ground, self._served, self._loop = ground, served, loop
+        super().__init__(ground)
+        self._served, self._loop = served, loop
         self.cluster: Cluster = ground.cluster({name: each.port for name, each in served.items()}, user)
-
-    @property
-    def hosts(self) -> tuple[Host, ...]:
-        """In order."""
-        return self.cluster.hosts
-
-    @property
-    def key(self) -> Path:
-        """File with the private key that every host lets in."""
-        return self._ground.key
-
-    @property
-    def known_hosts(self) -> Path:
-        """File with the keys of the hosts."""
-        return self._ground.known_hosts
 
     def home(self, name: str) -> Path:
         """A host's home folder: where its processes begin."""

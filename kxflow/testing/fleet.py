@@ -200,3 +200,31 @@ def until(holds: Callable[[], bool], what: str, seconds: float = 10.0, pause: fl
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {seconds:g} s")
         time.sleep(pause)
+
+
+class Fleet:
+    """What every fleet that lies on a ground tells of it.
+
+    Attributes:
+        cluster: Its hosts, each with everything to log in.
+    """
+
+    cluster: Cluster
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """In order."""
+        return self.cluster.hosts
+
+    @property
+    def key(self) -> Path:
+        """File with the private key that every host lets in."""
+        return self._ground.key
+
+    @property
+    def known_hosts(self) -> Path:
+        """File with the keys of the hosts."""
+        return self._ground.known_hosts

@@ -18,6 +18,7 @@ from kxflow.connectors.proctree import descendants, named
 from kxflow.testing.fleet import (
     LOOPBACK,
     MARK,
+    Fleet,
     Ground,
     Member,
     Roles,
@@ -30,7 +31,7 @@ from kxflow.testing.fleet import (
 )
 from kxflow.testing.missing import MissingError, program
 from kxflow.values.cluster import Cluster
-from kxflow.values.host import Host, Ssh
+from kxflow.values.host import Ssh
 
 Lines: TypeAlias = Sequence[str] | Callable[[int], Sequence[str]]
 
@@ -173,7 +174,7 @@ class Server:
             end(pid)
 
 
-class SshdFleet:
+class SshdFleet(Fleet):
     """Servers that run; made by `sshd_fleet`.
 
     Attributes:
@@ -181,23 +182,9 @@ class SshdFleet:
     """
 
     def __init__(self, ground: Ground, servers: dict[str, Server]) -> None:
-        self._ground, self._servers = ground, servers
+        super().__init__(ground)
+        self._servers = servers
         self.cluster: Cluster = ground.cluster({name: each.port for name, each in servers.items()}, me())
-
-    @property
-    def hosts(self) -> tuple[Host, ...]:
-        """In order."""
-        return self.cluster.hosts
-
-    @property
-    def key(self) -> Path:
-        """File with the private key that every host lets in, for every account."""
-        return self._ground.key
-
-    @property
-    def known_hosts(self) -> Path:
-        """File with the keys of the hosts."""
-        return self._ground.known_hosts
 
     def home(self, name: str) -> Path:
         """A host's home folder: HOME of its processes, for whoever runs this; they begin in the real one."""

@@ -63,14 +63,18 @@ def test_a_selector_narrows_the_hosts_of_the_task() -> None:
 def test_from_here_is_the_value_of_this_host() -> None:
     """No other host's."""
     assert gather(kx.from_here(COUNT), {"web1": 4, "web2": 8}) == {"value": 4}
-    assert gather(kx.from_here(COUNT), {"web2": 8}) == Missing("p/m/t/count gave no value on web1")
+    assert gather(kx.from_here(COUNT), {"web2": 8}) == Missing("p/m/t/count gave no value on web1", "p/m/t/count")
 
 
 def test_from_one_is_the_value_of_the_one_host() -> None:
     """On whatever host it is wanted."""
     assert gather(kx.from_one(COUNT, kx.host("db1")), {"db1": 4, "web1": 8}) == {"value": 4}
-    assert gather(kx.from_one(COUNT, kx.host("db1")), {"web1": 8}) == Missing("p/m/t/count gave no value on db1")
-    assert gather(kx.from_one(COUNT), {}, on=~kx.all_hosts) == Missing("p/m/t/count gave no value on no host")
+    assert gather(kx.from_one(COUNT, kx.host("db1")), {"web1": 8}) == Missing(
+        "p/m/t/count gave no value on db1", "p/m/t/count"
+    )
+    assert gather(kx.from_one(COUNT), {}, on=~kx.all_hosts) == Missing(
+        "p/m/t/count gave no value on no host", "p/m/t/count"
+    )
 
 
 def test_from_all_is_every_value_in_the_clusters_order() -> None:
@@ -79,7 +83,7 @@ def test_from_all_is_every_value_in_the_clusters_order() -> None:
     found: Any = gather(kx.from_all(COUNT), values)
     assert list(found["value"].items()) == [("db1", 1), ("web1", 2), ("web2", 3)]
     del values["web1"]
-    assert gather(kx.from_all(COUNT), values) == Missing("p/m/t/count gave no value on web1")
+    assert gather(kx.from_all(COUNT), values) == Missing("p/m/t/count gave no value on web1", "p/m/t/count")
     omitted: Any = gather(kx.from_all(COUNT, missing="omit"), values)
     assert list(omitted["value"].items()) == [("db1", 1), ("web2", 3)]
 
@@ -99,7 +103,7 @@ def test_none_is_a_value() -> None:
 def test_a_value_that_a_tolerated_fault_kept_from_coming_is_told_apart() -> None:
     """By its word: the step that wanted it is not run, and that is tolerated as well."""
     missing = gather(kx.from_here(COUNT), {"web1": ABSENT})
-    assert missing == Missing("p/m/t/count gave no value on web1", tolerated=True)
+    assert missing == Missing("p/m/t/count gave no value on web1", "p/m/t/count", tolerated=True)
     assert isinstance(missing, Missing)
     assert missing.reason == "tolerated: p/m/t/count gave no value on web1"
     some = gather(kx.from_all(COUNT), {"db1": ABSENT, "web1": 1})

@@ -26,21 +26,16 @@ class Box:
     Attributes:
         cluster: With it as its one host, `box`, reached as root.
         root: Its tree, as seen from here.
-        prefix: What runs a command there.
+        way: What runs a command there.
     """
 
     cluster: Cluster
     root: Path
-    prefix: tuple[str, ...]
-
-    @property
-    def way(self) -> tuple[str, ...]:
-        """The same, by another name."""
-        return self.prefix
+    way: tuple[str, ...]
 
     def sh(self, text: str, *words: str | bytes, ok: bool = True, stdin: str = "") -> str:
         """What shell text prints there; undecodable bytes as surrogate escapes."""
-        argv = [*self.prefix, "sh", "-c", text, "sh", *words]
+        argv = [*self.way, "sh", "-c", text, "sh", *words]
         done = subprocess.run(argv, check=False, capture_output=True, input=stdin.encode(), timeout=120)
         assert done.returncode == 0 or not ok, done.stderr.decode("utf-8", "replace")
         return done.stdout.decode("utf-8", "surrogateescape")
