@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
 from attrs import evolve, frozen
 
+from kxflow.shell import own
 from kxflow.shell.library import LIBRARY, MARKS
 from kxflow.shell.preamble import PREAMBLE
 from kxflow.shell.program import Op, Program
-from kxflow.shell.quote import escaped, quote
-from kxflow.values.action import DEFAULT_TIMEOUT, Command, Pending, Probe
+from kxflow.shell.quote import quote
+from kxflow.values.action import DEFAULT_TIMEOUT, Pending, Probe
 from kxflow.values.host import Become
 
 STOP: Final = b"stop\n"
 KILL: Final = b"kill\n"
 
 # Nested programs say by their exit status how they ended; sudo, su and doas pass it on.
-NESTED_END, NESTED_HALT, NESTED_STOP = 77, 78, 79  # and 76: it ended, and what follows of its last group is left out
+# And 76: it ended, and what follows of its last group is left out; 74 and 75: it ended so while a stop was told.
+NESTED_END, NESTED_HALT, NESTED_STOP = 77, 78, 79
 
 # dd with bs=1 reads exactly that much and no byte of the lease, but takes two system calls a byte: so the first stage
 # is short, and reads the rest in blocks; in full ones where dd can, for a string that grows is copied each time.
@@ -212,14 +214,10 @@ def _op(op: Op, *, later: bool) -> bytes:
     part = b" %d" % op.group if later else b""
     begin = b"kx_a %d %d %d %d%s" % (op.index, timeout, tick, timeout + 2, part)
     body = _awaited(op, _in_folder(op, _asked(op)))
-    alone = _uses(command) == 1
-    environment = b"" if alone or not command.env else b"kx_v(){ %s; }\n" % _exports(command)
+    alone = own.uses(command) == 1
+    environment = b"" if alone or not command.env else b"kx_v(){ %s; }\n" % own.exports(command)
     forget = b"" if alone or not command.env else b"unset -f kx_v\n"
     return b"if %s;then\n%s%s\n%sfi" % (begin, environment, body, forget)
-
-
-def _uses(command: Command[Any]) -> int:
-    return 1 + command.asks_first + (command.value is not None)
 
 
 def _fail(op: Op) -> bytes:
@@ -265,11 +263,11 @@ def _asked(op: Op) -> bytes:
         return run
     undone = b"|".join(b"%d" % code for code in sorted(check.undone))
     return (
-        b"kx_w p %d c\n%s\nkx_e $?\ncase $kx_r in\n0) %s;;\n%s) kx_w p %d r\n%s;;\n"
+        b"kx_w p %d c\n%s\ncase $kx_r in\n0) %s;;\n%s) kx_w p %d r\n%s;;\n"
         b"*) kx_w e %d check_failed $kx_r;%s;;\nesac"
         % (
             op.index,
-            _subshell(command, _eval(check.text)),
+            own.ask(command, check.text),
             _value(op, b"held", b"0"),
             undone,
             op.index,
@@ -286,17 +284,18 @@ def _probed(op: Op, probe: Probe) -> bytes:
     The state travels only where it is another: kx_want holds the wanted one, kx_was what was found.
     """
     command, index = op.command, op.index
-    ask = b"kx_ask(){ kx_in;%s%s; }" % (b"kx_v;" if command.env else b"", _eval(probe.text))
-    detail = b"" if probe.detail is None else b"kx_w p %d d\n%s\n" % (index, _subshell(command, _eval(probe.detail)))
+    ask = b"kx_ask(){ kx_in;%s%s; }" % (b"kx_v;" if command.env else b"", own.evaluated(probe.text))
+    detail = b"" if probe.detail is None else b"kx_w p %d d\n%s\n" % (index, own.ask(command, probe.detail))
     act = b"kx_w e %d differs 0;%s" % (index, _fail(op)) if probe.dry else b"kx_w p %d r\n%s" % (index, _run(op))
     return (
-        b'kx_w p %d c\n%s\nkx_want=%s\nkx_was=$(kx_ask)\nkx_e $?\nif [ $kx_r != 0 ];then\nkx_p "$kx_was"\n'
+        b'kx_w p %d c\n%s\nkx_want=%s\n%s\nif [ $kx_r != 0 ];then\nkx_p "$kx_was"\n'
         b'kx_w e %d probe_failed $kx_r;%s\nelif [ "$kx_was" = "$kx_want" ];then\n%s\nelse\nkx_p "$kx_was"\n%s%s\nfi\n'
         b"unset -f kx_ask"
         % (
             index,
             ask,
             quote(probe.wanted),
+            own.PROBE,
             index,
             _fail(op),
             _value(op, b"held", b"0"),
@@ -313,21 +312,17 @@ def _verified(op: Op) -> bytes:
     if probe is None or not probe.verify:
         return end
     return (
-        b"kx_k=$kx_r;kx_w p %d a\nkx_was=$(kx_ask)\nkx_e $?\n"
+        b"kx_k=$kx_r;kx_w p %d a\n%s\n"
         b'if [ $kx_r = 0 ]&&[ "$kx_was" = "$kx_want" ];then kx_r=$kx_k;%s;'
-        b'else kx_p "$kx_was";kx_w e %d verify_failed $kx_r;%s;fi' % (op.index, end, op.index, _fail(op))
+        b'else kx_p "$kx_was";kx_w e %d verify_failed $kx_r;%s;fi' % (op.index, own.PROBE, end, op.index, _fail(op))
     )
 
 
 def _run(op: Op) -> bytes:
     command = op.command
     well = b"|".join(b"%d" % code for code in sorted(command.ok_codes))
-    body = _subshell(command, _program(command))
-    if command.stdin is not None:
-        data = command.stdin if isinstance(command.stdin, bytes) else command.stdin.raw
-        body = b"kx_b %s|%s" % (escaped(data), body) if data else body
-    act = b"%s\nkx_e $?\ncase $kx_r in\n%s) %s;;\n*) kx_w e %d ran $kx_r;%s;;\nesac" % (
-        body,
+    act = b"%s\ncase $kx_r in\n%s) %s;;\n*) kx_w e %d ran $kx_r;%s;;\nesac" % (
+        own.run(command),
         well,
         _verified(op),
         op.index,
@@ -342,39 +337,8 @@ def _value(op: Op, how: bytes, code: bytes) -> bytes:
     clear = b"".join(b"kx_unmark %s;" % _mark(each) for each in op.command.pending if each.role == "clears")
     if op.command.value is None:
         return clear + b"kx_w e %d %s %s" % (op.index, how, code)
-    ask = _subshell(op.command, _eval(op.command.value))
+    ask = own.ask(op.command, op.command.value)
     return (
-        b"kx_k=%s;kx_w p %d v\n%s\nkx_e $?\ncase $kx_r in\n0) %skx_w e %d %s $kx_k;;\n"
+        b"kx_k=%s;kx_w p %d v\n%s\ncase $kx_r in\n0) %skx_w e %d %s $kx_k;;\n"
         b"*) kx_w e %d value_failed $kx_r;%s;;\nesac" % (code, op.index, ask, clear, op.index, how, op.index, _fail(op))
     )
-
-
-def _exports(command: Command[Any]) -> bytes:
-    words = [
-        name.encode() + b"=" + quote(value if isinstance(value, str) else value.raw)
-        for name, value in command.env.items()
-    ]
-    return b"export " + b" ".join(words)
-
-
-def _subshell(command: Command[Any], body: bytes) -> bytes:
-    """A step's own process: nothing of ours in it, its environment, no lease."""
-    prologue = b"kx_in"
-    if command.env:
-        prologue += b";" + (_exports(command) if _uses(command) == 1 else b"kx_v")
-    return b"(%s;%s)" % (prologue, body)
-
-
-def _eval(text: str) -> bytes:
-    """Shell text as an argument: a mistake in it hurts nobody else."""
-    return b"eval " + quote(text + "\n")
-
-
-def _program(command: Command[Any]) -> bytes:
-    if command.argv is None:
-        text = command.text or ""
-        if not command.detached:
-            return _eval(text)
-        return b"kx_t=%s;export kx_t;exec setsid sh -c 'kx_u=$kx_t;unset kx_t;eval \"$kx_u\"'" % quote(text)
-    words = b" ".join(quote(word) for word in command.argv)
-    return b"exec setsid " + words if command.detached else b"exec " + words

@@ -33,10 +33,22 @@ fi
 kx_w() { kx_b "\0000$kx_n $*\0000"; kx_b "\0000$kx_n $*\0000" >&2; }
 # An exit status; ksh93 says 256 and the number of the signal.
 kx_e() { kx_r=$1; [ "$1" -lt 256 ] || kx_r=$(($1-128)); }
-# A subshell is to be a process of its own: ksh93 forks only when it must, and a limit that is set again makes it.
+# Others tell M by a signal: to stop, or that time passes. ksh93 is different. A subshell is to be a process of its own;
+# it forks only when it must, and a limit that is set again makes it. A signal before that breaks the subshell: the step
+# would count as done, and never began. So there M looks for itself, whether who has something to tell has opened fd 7.
+# And it would end itself with a child that SIGINT ends.
+kx_fork() { :; }
+kx_tell() { kill -s "$1" $$; }
+kx_told() { return 1; }
 case ${KSH_VERSION-} in
-  *93*) kx_fork() { ulimit -S -t "$(ulimit -S -t)"; } ;;
-  *) kx_fork() { :; } ;;
+  *93*)
+    kx_fork() { ulimit -S -t "$(ulimit -S -t)"; }
+    trap : INT
+    if [ -e /proc/$$/fd/0 ]; then
+      kx_tell() { exec 7</dev/null; }
+      kx_told() { [ "$1" ] && [ -e "/proc/$1/fd/7" ]; }
+    fi
+    ;;
 esac
 
 # Who am I (kx_me), and whose session is this (kx_s)? In a subshell only /proc/self knows, and asking it forks nothing.
@@ -149,12 +161,12 @@ kx_guard() {
   {
     while IFS= read -r kx_i; do
       case $kx_i in
-        stop) kill -s USR1 $$ ;;
+        stop) kx_tell USR1 ;;
         kill) kx_reap kill ;;
       esac
     done
     kx_reap lease
-  } <&3 3<&- &
+  } <&3 3<&- 7<&- &
   kx_g=$!
 }
 
@@ -174,14 +186,15 @@ kx_timer() {
       wait "$kx_z"
       [ "$kx_x" ] && exit 0
       kx_z=
-      [ "$kx_i" = "$2" ] && kill -s USR2 $$
+      [ "$kx_i" = "$2" ] && kx_tell USR2
     done
     kx_reap timeout
-  } </dev/null 3<&- &
+  } </dev/null 3<&- 7<&- &
   kx_t=$!
 }
 kx_quiet() {
   [ "$kx_t" ] && kill "$kx_t" 2>/dev/null
+  kx_told "$kx_g" && kx_stop=1
   [ "$kx_g" ] && kill "$kx_g" 2>/dev/null
   kx_t= kx_g= kx_y=
 }
@@ -192,7 +205,7 @@ kx_may() {
   [ "$kx_h" ] && return 1
   if [ "$1" ]; then
     [ "$kx_q" != "$1" ]
-  elif [ "$kx_stop" ]; then
+  elif [ "$kx_stop" ] || kx_told "$kx_g"; then
     kx_h=stop
     return 1
   fi
@@ -201,7 +214,7 @@ kx_may() {
 kx_a() {
   kx_may "$5" || return 1
   [ "$kx_g" ] || kx_guard
-  if [ "$kx_y" != "$2" ] || [ "$kx_tick" ]; then
+  if [ "$kx_y" != "$2" ] || [ "$kx_tick" ] || kx_told "$kx_t"; then
     [ "$kx_t" ] && kill "$kx_t" 2>/dev/null
     kx_timer "$2" "$3" "$4"
   fi
@@ -211,8 +224,9 @@ kx_a() {
 # A failed op: leave out the rest of its group, or halt.
 kx_f() { if [ "$2" ]; then kx_q=$1; else kx_h=halt; fi; }
 
-# Nobody's business but M's: gone before a step begins.
-kx_in() { kx_fork; unset kx_n kx_pw kx_np; exec 3<&-; trap - USR1 USR2 ALRM; }
+# Nobody's business but M's: gone before a step begins. Its stderr is fd 9; that of M, meanwhile, is nothing: what M
+# says of how a child of its ended (`Terminated`) is no word of the step's.
+kx_in() { kx_fork; unset kx_n kx_pw kx_np; exec 2>&9 3<&- 9>&-; trap - USR1 USR2 ALRM INT; }
 kx_back() { cd -- "$kx_d" 2>/dev/null || cd /; }
 
 # Neighbouring ops of another user: one nested program. Its stdin is a pipe that this side feeds and keeps open.
@@ -227,7 +241,7 @@ kx_relay() {
   kx_z=lease
   while [ $kx_z = lease ] && IFS= read -r kx_i; do
     case $kx_i in
-      stop) kill -s USR1 $$ ;;
+      stop) kx_tell USR1 ;;
       kill) kx_z=kill ;;
     esac
     kx_p "$kx_i$kx_nl"
@@ -247,17 +261,19 @@ kx_become() {
   kx_quiet
   kx_may "$kx_nq" || return
   {
-    kx_relay <&3 3<&- | (
+    kx_relay <&3 3<&- 7<&- | (
       kx_fork
       exec 3<&- 4>&-
       IFS= read -r kx_i
       kx_run
       kx_e $?
+      case $kx_r in 76 | 77) kx_told "$kx_i" && kx_r=$((kx_r-2)) ;; esac
       kill -s PIPE "$kx_i" 2>/dev/null
       exit $kx_r
     )
   } 4>&1
   kx_e $?
+  case $kx_r in 74 | 75) kx_stop=1 kx_r=$((kx_r+2)) ;; esac
   case $kx_r in
     76) kx_q=$kx_ng ;;
     77) ;;

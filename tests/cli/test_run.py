@@ -224,7 +224,8 @@ def test_concurrency_bounds_how_many_hosts_are_at_work(here: Program) -> None:
 SHELLS = """
 import kxflow as kx
 
-p = kx.pipeline("p", kx.module("m", kx.task("t", kx.command("a", "echo $$"), kx.command("b", "echo $$"))))
+above = "true $$; echo $PPID"
+p = kx.pipeline("p", kx.module("m", kx.task("t", kx.command("a", above), kx.command("b", above))))
 """
 
 

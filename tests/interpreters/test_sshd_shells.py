@@ -135,7 +135,8 @@ RUDE = {
     "wait": ("sleep 0.1 & wait", 0),
     "killed": ("exec sh -c 'kill -9 $$'", 137),
     "eats": ("cat; cat <&3; read x", 1),
-    "the program": ("kill -9 $$", None),
+    "itself": ("kill -9 $$", 137),
+    "the program": ("true $$; kill -9 $PPID", None),  # who asks for its pid has a shell of its own below the program
     "the group": ("kill 0; sleep 30", None),
     "the group, hard": ("kill -9 0", None),
 }
@@ -163,7 +164,7 @@ def test_no_step_can_hide_its_own_end_or_spoil_another(sshd_fleet: MakeSshdFleet
 
 
 @pytest.mark.parametrize("shell", ["bash", "tcsh"])
-@pytest.mark.parametrize("text", ["kill -9 $PPID; sleep 5", "kill -9 $$", "kill 0", "kill -9 $PPID $$"])
+@pytest.mark.parametrize("text", ["kill -9 $PPID; sleep 5", "true $$; kill -9 $PPID", "kill 0", "kill -9 $PPID $$"])
 def test_a_step_that_ends_what_is_around_it_gives_no_false_success(
     sshd_fleet: MakeSshdFleet, shell: str, text: str
 ) -> None:

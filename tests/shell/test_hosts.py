@@ -296,7 +296,7 @@ RUDE = {
     "background": ("(sleep 0.2; echo late) & echo soon", 0),
     "options": ("set -fax; set -n; exit 2", None),
     "positional": ('set -- a b; shift; test "$1$#" = b1', 0),
-    "stop signal": ("kill -s USR2 $$", 0),
+    "ends itself by its pid": ("kill -s USR2 $$; echo no", 140),
     "loop": ("while :; do break; done; for i in 1; do continue; done", 0),
 }
 
@@ -324,11 +324,53 @@ def test_no_step_can_spoil_another_or_hide_its_own_end(env: dict[str, str], tmp_
 
 def test_a_step_that_ends_the_program_itself_gives_no_end(env: dict[str, str]) -> None:
     """Whatever its status may be: there is no end frame, so there is no success and no failure."""
-    for text in ("kill -9 $$", "kill -9 0", "kill -s ALRM $$; kill -9 $$", "kill -s TERM 0"):
+    above = "true $$; kill"  # in a shell of its own, whose parent is the program
+    for text in (f"{above} -9 $PPID", "kill -9 0", f"{above} -s ALRM $PPID; kill -9 $PPID", "kill -s TERM 0"):
         its = talk(compiled(ops_of([sh("echo a"), sh(text), sh("echo c")])), env)
         assert list(its.ended()) == [0]
         assert its.last == frames.Began(1)
         assert its.reader.partial()[0] == 1
+
+
+def test_a_step_that_a_signal_ends_wrote_only_what_it_wrote(env: dict[str, str]) -> None:
+    """What a shell says of its children's ends (`Killed`, `Terminated`) is the program's business, not the step's."""
+    texts = [f"echo out; echo err >&2; kill -s {name} $$" for name in ("TERM", "KILL", "SEGV", "INT", "PIPE")]
+    ways: list[Command[Any]] = [sh(f"ulimit -c 0; {text}", stdin=b"in") for text in texts]
+    ways += [argv("sh", "-c", f"ulimit -c 0; {text}") for text in texts]
+    ended = ends(env, [*ways, sh("false", check=f"ulimit -c 0; {texts[1]}")])
+    assert {each.stdout.data for each in ended} == {b"out\n"}
+    assert {each.stderr.data for each in ended} == {b"err\n"}
+    assert [each.signal for each in ended] == ["TERM", "KILL", "SEGV", "INT", "PIPE"] * 2 + [None]
+    assert (ended[-1].how, ended[-1].exit_code) == ("check_failed", 137)
+
+
+def test_a_step_knows_its_own_pid(env: dict[str, str], tmp_path: Path) -> None:
+    """As in `sh -c`: what the step becomes is found under the number that it wrote down; in a check and a value too."""
+    becomes = "exec sh -c 'echo $$'"
+    elsewhere = {"PATH": str(tmp_path / "bin")}
+    commands = [
+        sh(f"echo $$ >a; {becomes}"),
+        sh('echo "${$}"' + f" >b; {becomes}"),
+        sh(f": {'x' * 400_000}; echo $$ >c; {becomes}"),
+        sh("false", check="echo $$ >d; exec sh -c 'test $$ = \"$(cat d)\"'", value=f"echo $$ >e; {becomes}"),
+        sh("echo $$ >f; echo $$", env=elsewhere),
+    ]
+    found = ends(env, commands, cwd=tmp_path)
+    assert [each.exit_code for each in found] == [0] * len(commands)
+    assert found[3].how == "held"
+    said = [each.stdout.data for each in found[:3]] + [found[3].value, found[4].stdout.data]
+    assert said == [(tmp_path / name).read_bytes() for name in "abcef"]
+    assert len(set(said)) == len(said)
+
+
+def test_who_asks_for_its_pid_has_its_stdin_and_shows_its_text_to_nobody(env: dict[str, str], tmp_path: Path) -> None:
+    """Not among arguments, and not in the environment of what it starts."""
+    commands = [sh(": $$ canary; cat; env; cat /proc/$$/cmdline /proc/self/environ", stdin=b"in\n")]
+    (found,) = ends(env, commands, cwd=tmp_path)
+    assert found.exit_code == 0
+    assert found.stdout.data.startswith(b"in\n")
+    assert b"canary" not in found.stdout.data
+    assert b"kx_t" not in found.stdout.data.replace(b"unset kx_t0\n$kx_t0", b"")
 
 
 def test_what_a_step_sees_is_what_sh_c_would_give_it(env: dict[str, str]) -> None:
@@ -395,9 +437,9 @@ def ending(
 
 
 def wrote(its: Talk) -> tuple[int | None, bytes, bytes]:
-    """What the op in progress wrote; some shells add a line that tells of a child's death."""
+    """What the op in progress wrote."""
     index, out, err = its.reader.partial()
-    return index, out.data, err.data[:4]
+    return index, out.data, err.data
 
 
 STUBBORN = "trap '' TERM; echo out; echo err >&2; /bin/sleep 600 & /bin/sleep 600"
