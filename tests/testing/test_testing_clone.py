@@ -378,6 +378,7 @@ def test_twenty_five_are_up_in_no_time(clone_fleet: MakeCloneFleet) -> None:
 HOLD = """
 import os, signal, sys, time
 from kxflow.testing import clone_fleet
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
 with clone_fleet(2, init=sys.argv[1]) as fleet:
     fleet.sh("host1", "setsid sleep 600 >/dev/null 2>&1 </dev/null & trap '' TERM HUP INT; echo $! >/etc/x")
     pids = [pid for name in fleet.cluster.names for pid in fleet.processes(name)]
