@@ -112,11 +112,13 @@ def test_the_clusters_way_is_that_of_all_and_hosts_say_only_another() -> None:
 
 def test_a_become_password_without_become_waits_as_a_secret() -> None:
     """A step may want it; it is never plain text."""
-    fleet = _load("a ansible_become_password=hunter2-x ansible_python_interpreter=/usr/bin/python3 ansible_foo=1")
+    fleet = _load(
+        "a ansible_become_password=hunter2-x ansible_python_interpreter=/usr/bin/python3 ansible_distribution=Debian"
+    )
     assert fleet["a"].vars == {
         "ansible_become_password": Secret("hunter2-x"),
         "ansible_python_interpreter": "/usr/bin/python3",
-        "ansible_foo": 1,
+        "ansible_distribution": "Debian",
     }
     assert "hunter2" not in repr(fleet["a"])
 
@@ -193,6 +195,13 @@ CASES = [
         "1: ansible_password: the environment has no variable 'NOPE'",
     ),
     ("a ansible_become_exe=/x", "1: ansible_become_exe is not taken over"),
+    ("a ansible_prot=22", "1: ansible_prot is no variable of Ansible's"),
+    ("a\n[all:vars]\nansible_usr=x", "3: ansible_usr is no variable of Ansible's"),
+    (
+        "a\n[w]\na\n[w:vars]\nansible_becom=yes",
+        "5: ansible_becom is no variable of Ansible's",
+    ),
+    ("a ansible_colour=red", "1: ansible_colour is no variable of Ansible's"),
     ("a ansible_host_key_checking=False", "1: ansible_host_key_checking: host keys are always checked"),
     ("a ansible_shell_type=powershell", "1: ansible_shell_type: powershell hosts cannot be reached"),
     ("a ansible_ssh_common_args='-o Foo=1'", "1: ansible_ssh_common_args: the ssh option 'foo' is not taken over"),
@@ -203,6 +212,16 @@ CASES = [
     ("a x=" + "1" * 70000, "1: this line is longer than 64 KiB"),
     ("a" * 2000, "1: 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'… is too long for a host"),
 ]
+
+
+def test_a_slip_in_a_connection_variable_is_told_with_the_right_name() -> None:
+    """It would be reached in another way than was written; variables of one's own have other names."""
+    with pytest.raises(InventoryError) as caught:
+        _load("a ansible_prot=22 ansible_colour=red")
+    assert [each.remedy for each in caught.value.problems] == [
+        "did you mean ansible_port? Names of your own begin otherwise",
+        "Names of your own begin otherwise",
+    ]
 
 
 @pytest.mark.parametrize(("text", "wanted"), CASES)

@@ -1,11 +1,12 @@
 """How a host is reached, from its `ansible_*` variables.
 
 Connection variables are taken over, and no longer variables then. Those that would change how a host is reached
-and have no counterpart here are problems; all others stay variables.
+and have no counterpart here are problems, and so are those that nobody knows; all others stay variables.
 """
 
 from __future__ import annotations
 
+import difflib
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +17,7 @@ from attrs import define
 from kxflow.values.errors import InvalidError
 from kxflow.values.host import Become, Connect, Host, Local, Method, Ssh, Via
 from kxflow.values.inventory import ssh_args
+from kxflow.values.inventory.ansible_known import is_known
 from kxflow.values.inventory.ansible_model import Var
 from kxflow.values.inventory.located import Findings, guess
 from kxflow.values.inventory.outside import Outside
@@ -76,6 +78,9 @@ UNSUPPORTED: Final[Mapping[str, str]] = {
 }
 """Variables that would change how a host is reached, and what to do instead."""
 
+_PREFIX: Final = "ansible_"
+_SHORT: Final = sorted(name.removeprefix(_PREFIX) for name in (*SETTINGS, *UNSUPPORTED))
+
 _OFF: Final = ("ansible_host_key_checking", "ansible_ssh_host_key_checking", "ansible_paramiko_host_key_checking")
 _SSH: Final = ("ssh", "smart", "paramiko", "paramiko_ssh", "libssh")
 _PREFIXES: Final = (
@@ -91,7 +96,10 @@ _LOOKUP: Final = re.compile(
 
 
 def check_unsupported(variables: Mapping[str, Var], findings: Findings) -> None:
-    """Report variables that would change how a host is reached, and cannot here."""
+    """Report variables that would change how a host is reached and cannot here, and those that Ansible does not know.
+
+    One of them is a slip in most cases, and then the host would be reached in another way than was written.
+    """
     for name, var in variables.items():
         if name in UNSUPPORTED:
             findings.add(var.place, f"{name} is not taken over", UNSUPPORTED[name])
@@ -100,6 +108,10 @@ def check_unsupported(variables: Mapping[str, Var], findings: Findings) -> None:
             findings.add(var.place, f"{name}: host keys are always checked", remedy)
         elif name == "ansible_shell_type" and var.text in ("powershell", "cmd"):
             findings.add(var.place, f"{name}: {var.text} hosts cannot be reached", "kxflow needs a POSIX sh there")
+        elif name.startswith(_PREFIX) and not (name in SETTINGS or name in _OFF or is_known(name)):
+            near = difflib.get_close_matches(name.removeprefix(_PREFIX), _SHORT, n=1)
+            meant = f"did you mean {_PREFIX}{near[0]}? " if near else ""
+            findings.add(var.place, f"{name} is no variable of Ansible's", f"{meant}Names of your own begin otherwise")
 
 
 def _is_false(var: Var) -> bool:
