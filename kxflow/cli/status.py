@@ -32,7 +32,6 @@ _CODES: Final = {
     kx.Status.Failed: FAILED,
     kx.Status.Cancelled: FAILED,
     kx.Status.Unreachable: UNREACHABLE,
-    kx.Status.NotRun: UNREACHABLE,
 }
 
 
@@ -50,8 +49,10 @@ def exit_code(report: kx.Report) -> int:
         return SIGNALLED + ended_by[0]
     if report.faults:
         return UNRECORDED
-    found = {_CODES[each.status] for each in report.results if each.spoils}
-    return next((code for code in _SEVERITY if code in found), OK)
+    spoiling = {each.status for each in report.results if each.spoils}
+    found = {_CODES[status] for status in spoiling if status in _CODES}
+    # What was not run has its cause among the others; where they are all well, a step could not do its work.
+    return next((code for code in _SEVERITY if code in found), FAILED if spoiling else OK)
 
 
 def _signal_number(what: str) -> int:

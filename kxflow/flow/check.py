@@ -15,11 +15,11 @@ from kxflow.flow.layers import Module, Pipeline, Task
 from kxflow.flow.layout import AFTER, Layout, Slot, TaskPlan, lay_out
 from kxflow.flow.selectors import And, First, Named, Or, Selector
 from kxflow.flow.step import Failed, Step
+from kxflow.flow.trial import Trial
 from kxflow.flow.wiring import MEND, Producer, Unwired, Wiring, inputs_of
 from kxflow.values.action import Action, Check, Command, Skip, parts_of
 from kxflow.values.arguments import kind
 from kxflow.values.cluster import Cluster
-from kxflow.values.context import HostContext
 from kxflow.values.errors import CompositionError, InvalidError, Problem
 from kxflow.values.fault import words_of
 
@@ -50,13 +50,14 @@ def check(pipeline: Pipeline, cluster: Cluster) -> list[Problem]:
         raise InvalidError(what, 'give a pipeline("name", module, …) and a Cluster([host, …])')
     problems = [*_names(pipeline), *_raising(pipeline, cluster)]
     wiring = Wiring(lay_out(_sound(pipeline, cluster), cluster))
+    trial = Trial(wiring)
     for plan in wiring.layout.enabled:
         problems += _hosts(plan, cluster)
         for slot in plan.slots:
             problems += _targets(plan, slot, cluster)
             problems += _hooks_only(plan, slot)
             for name, wanted in inputs_of(slot.step):
-                problems += _input(wiring, plan, slot, name, wanted)
+                problems += _input(trial, plan, slot, name, wanted)
     return list(dict.fromkeys(problems))
 
 
@@ -181,14 +182,14 @@ def _hooks_only(plan: TaskPlan, slot: Slot) -> Iterator[Problem]:
         yield Problem(plan.path(slot), ".when(kx.failed) outside of an `after`", "move the task into after=")
 
 
-def _input(wiring: Wiring, plan: TaskPlan, slot: Slot, name: str, wanted: Input) -> Iterator[Problem]:
-    found = wiring.find(wanted, plan, slot)
+def _input(trial: Trial, plan: TaskPlan, slot: Slot, name: str, wanted: Input) -> Iterator[Problem]:
+    found = trial.wiring.find(wanted, plan, slot)
     where = plan.path(slot)
     if isinstance(found, Unwired):
         yield Problem(where, f"input {name!r} {found.what}", found.remedy)
         return
     yield from _reach(found, plan, where, name, wanted)
-    yield from _may_lack_value(found, wiring.layout.cluster, where, name, wanted)
+    yield from _may_lack_value(found, trial, where, name, wanted)
 
 
 def _reach(found: Producer, plan: TaskPlan, where: str, name: str, wanted: Input) -> Iterator[Problem]:
@@ -209,7 +210,7 @@ def _reach(found: Producer, plan: TaskPlan, where: str, name: str, wanted: Input
             yield Problem(where, what, "select the same hosts, or use from_one")
 
 
-def _may_lack_value(found: Producer, cluster: Cluster, where: str, name: str, wanted: Input) -> Iterator[Problem]:
+def _may_lack_value(found: Producer, trial: Trial, where: str, name: str, wanted: Input) -> Iterator[Problem]:
     if wanted.missing == "omit":
         return
     step = found.slot.step
@@ -219,29 +220,22 @@ def _may_lack_value(found: Producer, cluster: Cluster, where: str, name: str, wa
         yield Problem(where, what, 'use from_all(…, missing="omit"), or take the condition away')
         return
     for host in found.hosts:
-        if none := _gives_none(_action_if_known(step, HostContext(host, cluster))):
+        if none := _gives_none(trial.action(found.plan, found.slot, host), tried=bool(step.inputs)):
             what = f"input {name!r} needs the value of {found.path}, which {none[0]} and may be skipped without one"
             yield Problem(where, what, none[1])
             return
 
 
-def _gives_none(action: Action[Any] | None) -> tuple[str, str] | None:
-    """Why an action may be skipped without a value, and what to do; its last part is the one that gives it."""
+def _gives_none(action: Action[Any] | None, *, tried: bool) -> tuple[str, str] | None:
+    """Why an action may be skipped without a value, and what to do; its last part is the one that gives it.
+
+    Where it was only `tried` with values that stand in, what it says of them is not taken at its word.
+    """
     match None if action is None else parts_of(action)[-1]:
         case Command(check=Check(), value=None):
             return "has a check", "give it value=, the command that reads the value"
         case Command() as command if command.awaits:
             return "follows a change", "take the value of a step that always runs"
-        case Skip(reason):
+        case Skip(reason) if not tried:
             return f"says skip({reason!r})", "return value(…) there instead"
     return None
-
-
-def _action_if_known(step: Step[Any], ctx: HostContext) -> Action[Any] | None:
-    """The action where it depends on nothing but the host; a function that raises says so when it runs."""
-    if step.inputs:
-        return None
-    try:
-        return step.action(ctx)
-    except Exception:  # noqa: BLE001 -- recorded as this step's failure in the run; here it decides nothing
-        return None

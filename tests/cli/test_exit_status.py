@@ -174,7 +174,7 @@ NO_LOG: Final = kx.Fault("sink_full", "no space left")
     [
         ("", (), 0),
         ("Succeeded Skipped", (), 0),
-        ("Succeeded NotRun", (), 3),
+        ("Succeeded NotRun", (), 1),
         ("Unreachable NotRun", (), 3),
         ("Unreachable Failed NotRun", (), 1),
         ("Cancelled", (), 1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
@@ -239,6 +240,67 @@ def test_a_needed_value_of_a_step_that_may_be_skipped_is_told(producer: Any, why
     assert found.where == "p/m/u/use"
     assert found.what == f"input 'value' needs the value of p/m/t/count, which {why} and may be skipped without one"
     assert remedy in found.remedy
+
+
+async def _seven() -> int:
+    return 7
+
+
+def _port(ctx: kx.HostContext, port: int) -> kx.Action[int]:
+    """Needs a number, or it raises."""
+    return kx.cmd("app", "--port", f"{port + 1:d}", check="app --running", parse=int)
+
+
+def _key(ctx: kx.HostContext, key: kx.Secret) -> kx.Action[str]:
+    """Needs a secret."""
+    return kx.shell("app join", env={"KEY": key}, check="app --joined", parse=str)
+
+
+def _line(ctx: kx.HostContext, output: kx.Output) -> kx.Action[str]:
+    """Needs an output."""
+    return kx.cmd("app", str(output).splitlines()[0], check="app --there", parse=str)
+
+
+def _hosts(ctx: kx.HostContext, all_of_them: Any) -> kx.Action[str]:
+    """Needs a mapping of all hosts, in which its own is."""
+    return kx.cmd("app", *sorted(all_of_them), all_of_them[ctx.host.name]["id"], check="app --all", parse=str)
+
+
+@pytest.mark.parametrize(
+    ("first", "wanted", "function"),
+    [
+        (COUNT, kx.from_here, _port),
+        (kx.command("key", "cat k", parse=kx.Secret), kx.from_here, _key),
+        (kx.command("line", "head -1 f"), kx.from_here, _line),
+        (kx.command("node", "cat n", parse=lambda text: {"id": text}), kx.from_all, _hosts),
+        (kx.command("node", "cat n", parse=lambda text: 1 / 0, example={"id": "n1"}), kx.from_all, _hosts),
+        (step_of(lambda ctx: kx.value({"id": "n1"}), "node"), kx.from_all, _hosts),
+        (step_of(lambda ctx: kx.on_controller(_seven), "made"), kx.from_here, _port),
+    ],
+)
+def test_a_step_with_inputs_is_looked_into_as_well(first: Any, wanted: Any, function: Any) -> None:
+    """Its function is pure: tried with values such as its inputs give, it shows that it has a check and no value."""
+    name = [*inspect.signature(function).parameters][1]
+    joins = step_of(function, "join", **{name: wanted(first)})
+    tasks = [kx.task("t", first), kx.task("u", joins)]
+    assert lines(one_module(*tasks)) == []
+    found = only_problem(one_module(*tasks, kx.task("v", takes(kx.from_here(joins)))))
+    assert found.where == "p/m/v/use"
+    assert found.what == "input 'value' needs the value of p/m/u/join, which has a check and may be skipped without one"
+
+
+def test_what_a_function_says_of_a_value_that_stands_in_is_not_taken_at_its_word() -> None:
+    """It may skip for that one only; and one that cannot be tried has no problem that could be known."""
+
+    def perhaps(ctx: kx.HostContext, value: int) -> kx.Action[int]:
+        return kx.skip("nothing to count") if value < 7 else kx.value(value)
+
+    def raises(ctx: kx.HostContext, value: int) -> kx.Action[int]:
+        raise LookupError(value)
+
+    for function in (perhaps, raises):
+        middle = step_of(function, "middle", value=kx.from_here(COUNT))
+        assert lines(one_module(kx.task("t", COUNT, middle, takes(kx.from_here(middle))))) == []
 
 
 def test_a_needed_value_of_a_rescue_step_is_told() -> None:
