@@ -75,15 +75,15 @@ class Planner:
     layer_failed: bool
     fuse: bool
 
-    def batch(self, start: int) -> list[Item]:
-        """The longest run of slots from `start` on that can be done without an answer in between.
+    def batch(self, start: int, end: int | None = None) -> list[Item]:
+        """The longest run of slots from `start` on, before `end`, that can be done without an answer in between.
 
         Either decided slots only, or one slot alone, or commands with decided slots between them. That a step ends
         well is assumed for what comes behind it; where it does not, the batch ends there.
         """
         items: list[Item] = []
         size = 0
-        for slot in self.plan.slots[start:]:
+        for slot in self.plan.slots[start:end]:
             item = self._item(slot, items)
             if item is None or (items and not self._fits(item, items[0])):
                 break

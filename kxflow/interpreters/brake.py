@@ -19,11 +19,14 @@ class Brake:
     Attributes:
         reason: Why it stopped; empty while it did not.
         cancelled: Steps in flight are to be ended too.
+        rescue: The brake of the steps that rescue one which was cancelled: a policy's stop is not for them, or nobody
+            would ever clean up behind it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, rescues: bool = True) -> None:
         self.reason = ""
         self.cancelled = False
+        self.rescue = Brake(rescues=False) if rescues else self
         self._live: set[Braked] = set()
 
     @property
@@ -31,8 +34,16 @@ class Brake:
         """No step may begin."""
         return bool(self.reason)
 
-    def stop(self, reason: str, *, cancel: bool = False) -> None:
-        """Stop; the first reason stays. Everything that is attached is woken before this returns."""
+    def stop(self, reason: str, *, cancel: bool = False, rescues: bool = True) -> None:
+        """Stop; the first reason stays. Everything that is attached is woken before this returns.
+
+        Args:
+            reason: Why.
+            cancel: End steps in flight.
+            rescues: Those that rescue a cancelled one, too.
+        """
+        if rescues and self.rescue is not self:
+            self.rescue.stop(reason, cancel=cancel)
         self.reason = self.reason or reason
         self.cancelled = self.cancelled or cancel
         for each in tuple(self._live):

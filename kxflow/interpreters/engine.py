@@ -121,10 +121,10 @@ class Engine:
         if self._now is not None:
             self._now.brake.stop(self._aborted, cancel=True)
 
-    def _stop_all(self, reason: str, *, cancel: bool = False) -> None:
+    def _stop_all(self, reason: str, *, cancel: bool = False, rescues: bool = True) -> None:
         self._halted = self._halted or reason
         if self._now is not None and not self._now.plan.hook.startswith((AFTER, UNDO)):
-            self._now.brake.stop(reason, cancel=cancel)
+            self._now.brake.stop(reason, cancel=cancel, rescues=rescues)
 
     # Layers
 
@@ -281,11 +281,11 @@ class Engine:
         cluster = self._layout.cluster
         verdict = its.plan.policy(Tally(its.plan.hosts, its.faults, cluster))
         if verdict.stops:
-            its.brake.stop(f"stopped: {its.plan.label}: {verdict.reason}", cancel=verdict.cancel)
+            its.brake.stop(f"stopped: {its.plan.label}: {verdict.reason}", cancel=verdict.cancel, rescues=False)
         guard = self._layout.pipeline.guard
         told = guard(Tally(cluster.hosts, self._faults, cluster)) if guard is not None else Verdict()
         if told.stops:
-            self._stop_all(f"stopped: guard: {told.reason}", cancel=told.cancel)
+            self._stop_all(f"stopped: guard: {told.reason}", cancel=told.cancel, rescues=False)
 
 
 class _Listener:

@@ -75,7 +75,7 @@ class HostDrive:
     def __init__(self, post: Post, ctx: HostContext, brake: Brake, caller: Caller) -> None:
         self._post = post
         self._ctx = ctx
-        self._brake = brake
+        self._given = self._brake = brake
         self._caller = caller
         self._lane = post.lane_of(ctx.host.name)
         self._runner = LaneRunner(self._lane, brake)
@@ -95,17 +95,37 @@ class HostDrive:
             blocked: Why the host is out already.
         """
         self._blocked = blocked
-        while self._next < len(self._post.plan.slots):
+        slots = self._post.plan.slots
+        while self._next < len(slots):
+            rescuing = self._rescuing()
+            self._under(self._given.rescue if rescuing else self._given)
             why = self._blocked or self._brake.reason
             if why:
                 await self._leave(why)
                 return
-            self._items = self._planner.batch(self._next)
+            self._items = self._planner.batch(self._next, self._next + rescuing if rescuing else None)
             self._turn = 0
             try:
                 await self._round(self._items[0])
             except JournalError as error:
                 self._brake.stop(f"journal: {error}")
+
+    def _under(self, brake: Brake) -> None:
+        if brake is not self._brake:
+            self._brake, self._runner = brake, LaneRunner(self._lane, brake)
+
+    def _rescuing(self) -> int:
+        """How many slots from here on rescue one that was cancelled: they have a brake of their own."""
+        slots = self._post.plan.slots[self._next :]
+        rescued = slots[0].rescues
+        if rescued is None or not self._given.cancelled:
+            return 0
+        while (above := self._post.plan.slots[rescued].rescues) is not None:  # a rescue step that has one itself
+            rescued = above
+        if self._ledger.status.get(rescued) is not Status.Cancelled:
+            return 0
+        rest = (at for at, each in enumerate(slots) if each.rescues is None or each.rescues < rescued)
+        return next(rest, len(slots))
 
     async def _round(self, first: Item) -> None:
         if first.commands:
