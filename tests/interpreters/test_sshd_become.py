@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 import kxflow as kx
 from kxflow.testing.accounts import Account, account
@@ -228,6 +229,24 @@ def test_steps_for_root_deploy_root_are_each_whose_they_are(sshd_fleet: MakeSshd
         "root\n", f"{name}\n/\nx y\n", f"{name}\n/home/{name}\n0022\n", "root\n", "", "root\n"
     ]  # fmt: skip
     assert (its.results[4].status, its.results[4].reason) == (kx.Status.Failed, "timed_out")
+
+
+@pytest.mark.parametrize("fuse", [True, False])
+def test_who_is_not_root_becomes_root_deploy_and_root_again(
+    sshd_fleet: MakeSshdFleet, login: tuple[Account, kx.Become], fuse: bool
+) -> None:
+    """Each by sudo, with one password or with none; between them the steps of the login itself."""
+    fleet = sshd_fleet(1)
+    user, root = login
+    with account(unique("kxdeploy"), shell="bash") as deploy:
+        other = evolve(root, user=deploy.name)
+        who = [root, other, root, None, root, root, other, None]
+        steps = [kx.command(f"s{place}", "id -un; echo $HOME", become=each) for place, each in enumerate(who)]
+        its = ran(one(*steps), fleet.login(user.name), fuse=fuse)
+        homes = {"root": "/root", deploy.name: str(deploy.home), user.name: str(user.home)}
+    names = [user.name if each is None else each.user for each in who]
+    assert [str(each.stdout) for each in its] == [f"{name}\n{homes[name]}\n" for name in names]
+    assert fleet.log("host1").count("Accepted publickey") == 1
 
 
 @pytest.mark.parametrize("fuse", [True, False])
