@@ -135,7 +135,12 @@ class Engine:
         except JournalError as error:
             self._halted = f"journal: {error}"
         try:
-            await self._pipeline()
+            async with anyio.create_task_group() as telling:
+                telling.start_soon(self.ear.pump)
+                try:
+                    await self._pipeline()
+                finally:
+                    self.ear.end()
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(10):
                 await self._close_all()
