@@ -167,10 +167,11 @@ class Engine:
 
     async def _module(self, module: ModulePlan, out: dict[str, str], halted: str) -> str:
         """The module's tasks between its hooks; gives why the pipeline stops, where it does."""
-        if halted:
+        halted = halted or self._halted
+        if halted:  # its `before` does not begin, so neither does its `after`
             return await self._tasks([*module], out, halted)
         spoilt = self.ear.spoilt
-        halted = await self._tasks(module.before, out, self._halted)
+        halted = await self._tasks(module.before, out, "")
         if module.waves is None:
             halted = await self._tasks(module.tasks, out, halted)
         else:

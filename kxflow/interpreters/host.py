@@ -223,6 +223,8 @@ class HostDrive:
         for each in behind:
             if each.commands:
                 await self._conclude(each, verdicts.of_over(unseen, span, name))
+            elif isinstance(each.what, Decided) and not self._blocked:  # a tolerated loss: the host goes on
+                await self._report(each.slot, self._without_host(each.slot, each.what))
             else:
                 await self._report(each.slot, evolve(self._place(each.slot), reason=self._blocked))
 

@@ -96,7 +96,7 @@ class Serial:
         """A module's tasks between its hooks, folded."""
 
         async def fold() -> object:
-            if scope.why:
+            if scope.why or self._guarded:
                 return tracks(await self._tasks([*module], scope))
             spoilt = self._spoilt
             results = list(await self._tasks(module.before, scope))
