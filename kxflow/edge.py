@@ -381,7 +381,12 @@ def rollback(*args: Any, **options: Any) -> Any:
 
 
 def serial(
-    pipeline: Pipeline, cluster: Cluster, *, connector: Connector | None = None, run_id: str | None = None
+    pipeline: Pipeline,
+    cluster: Cluster,
+    *,
+    connector: Connector | None = None,
+    run_id: str | None = None,
+    clock: Clock | None = None,
 ) -> Outcome:
     """Run a pipeline by the serial interpreter: one host and one step at a time, each as a program of its own.
 
@@ -392,6 +397,7 @@ def serial(
         cluster: On which hosts.
         connector: How hosts are reached; as the cluster says, where not given.
         run_id: Id of the run; a new one where not given.
+        clock: Time; the machine's where not given.
 
     Raises:
         CompositionError: The pipeline does not fit together, or not to this cluster; no host is touched.
@@ -401,7 +407,7 @@ def serial(
     run = run_id or new_run_id()
 
     async def work() -> Outcome:
-        wires = Wires(via, SystemClock(), cluster, anyio.Semaphore(1))
+        wires = Wires(via, clock or SystemClock(), cluster, anyio.Semaphore(1))
         lanes = {host.name: Lane(host, wires) for host in cluster.hosts}
         contexts = [HostContext(host, cluster, run, LaneRunner(lanes[host.name], Brake())) for host in cluster.hosts]
         try:
