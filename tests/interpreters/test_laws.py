@@ -1,255 +1,168 @@
-"""The laws of the interpreters, on generated pipelines: serial is the oracle of run, on memory and on real shells."""
+"""Laws 1 to 4 and 13 of the interpreters, on whatever pipelines can be drawn: serial is the oracle of run."""
 
 from __future__ import annotations
 
-import asyncio
-import datetime as dt
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from attrs import evolve
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import kxflow as kx
-from kxflow.values.action import Command
+from tests.flow.drawn import joined
+from tests.interpreters.drawn import POLICIES, Shape, pipelines, step_lists
+from tests.interpreters.world import FLEET, HOSTS, World, folded, oracle, paces, ran, timeless, worlds
+from tests.laws import laws
 
-STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(["ok", "fail", "fail web", "held", "when", "skip", "no", "value", "raise"]),
-        st.sampled_from(["", "tolerant", "rescue", "bad rescue", "retry", "both"]),
-    ),
-    max_size=4,
+GOING = Shape(policies=False)
+APART = Shape(policies=False, cross=False)
+BOUNDS = st.fixed_dictionaries(
+    {"concurrency": st.integers(1, 5), "connects": st.integers(1, 3), "open_connections": st.integers(1, 4)}
 )
-TASKS = st.lists(st.tuples(STEPS, st.sampled_from(["all", "web", "db"]), st.sampled_from([None, 1, 2])), max_size=3)
-MODULES = st.lists(st.tuples(TASKS, st.booleans(), st.booleans()), min_size=1, max_size=2)
-POLICIES = st.sampled_from([kx.keep_going(), kx.fail_fast(), kx.max_failures(1), kx.max_failures("40%")])
-FLEET = kx.Cluster([kx.Host("db1", roles={"db"}), *(kx.Host(f"web{i}", roles={"web"}) for i in range(3))])
-WHERE = {"all": kx.all_hosts, "web": kx.role("web"), "db": kx.role("db")}
-RELAXED = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+
+# -- law 1: stream = run = serial --
 
 
-def answer(host: kx.Host, command: Command[Any]) -> kx.Reply:
-    """Hosts that do as the command's first word says."""
-    word = str(command).split()[0]
-    if word == "held":
-        return kx.Reply(held=True)
-    bad = word == "fail" or (word == "failweb" and host.name == "web1")
-    return kx.Reply(exit_code=3 if bad else 0, stdout=f"{host.name} {command}".encode(), stderr=b"e")
+@laws(100)
+@given(pipeline=pipelines(), world=worlds(lost=True))
+def test_one_host_at_a_time_stream_run_and_serial_say_the_same(pipeline: kx.Pipeline, world: World) -> None:
+    """Law 1: under every policy, where the order in which hosts come is fixed."""
+    told = timeless(oracle(pipeline, world))
+    assert timeless(ran(pipeline, world, concurrency=1, fuse=False)) == told
+    assert timeless(folded(pipeline, world, concurrency=1, fuse=False)) == told
 
 
-def made(name: str, function: Callable[[kx.HostContext], kx.Action[Any]]) -> kx.Step[Any]:
-    """A step of a function, under a name."""
-    step: kx.Step[Any] = kx.step(function)
-    return step.named(name)
+@laws(100)
+@given(pipeline=pipelines(GOING), world=worlds(lost=True), bounds=BOUNDS)
+def test_under_keep_going_stream_run_and_serial_say_the_same(pipeline: kx.Pipeline, world: World, bounds: Any) -> None:
+    """Law 1: however many hosts are at work side by side."""
+    told = timeless(oracle(pipeline, world))
+    assert timeless(ran(pipeline, world, fuse=False, **bounds)) == told
+    assert timeless(folded(pipeline, world, fuse=False, **bounds)) == told
 
 
-def giving(name: str, action: kx.Action[Any]) -> kx.Step[Any]:
-    """A step that gives an action."""
-    return made(name, lambda _: action)
+# -- law 2: order --
 
 
-def make_step(name: str, kind: str, extra: str) -> kx.Step[Any]:
-    """A step of a kind, with something attached."""
-    text = f"{kind.replace(' ', '')} {name}"
-
-    def odd(ctx: kx.HostContext) -> kx.Action[Any]:
-        raise RuntimeError(ctx.host.name)
-
-    plain: dict[str, kx.Step[Any]] = {
-        "when": kx.command(name, text).when(lambda ctx: ctx.host.name != "web1"),
-        "skip": giving(name, kx.skip("no need")),
-        "no": giving(name, kx.fail("cannot")),
-        "value": kx.command(name, text, parse=len),
-        "raise": made(name, odd),
-    }
-    step = plain[kind] if kind in plain else kx.command(name, text)
-    match extra:
-        case "tolerant":
-            return step.ignore_errors()
-        case "rescue":
-            return step.rescue(kx.command(f"{name} rescue", "ok"))
-        case "bad rescue":
-            return step.rescue(kx.command(f"{name} rescue", "fail"))
-        case "retry":
-            return step.retry(2)
-        case "both":
-            return giving(name, kx.both(kx.cmd("ok"), kx.cmd(*text.split())))
-        case _:
-            return step
-
-
-def make(modules: Any, policy: Any) -> kx.Pipeline:
-    """A pipeline of what was drawn."""
-
-    def tasks(prefix: str, drawn: Any) -> list[kx.Task]:
-        return [
-            kx.task(
-                f"{prefix}{t}",
-                *(make_step(f"s{t}-{s}", *each) for s, each in enumerate(steps)),
-                on=WHERE[where],
-                concurrency=bound,
-            )
-            for t, (steps, where, bound) in enumerate(drawn)
-        ]
-
-    layers = [
-        kx.module(
-            f"m{m}",
-            *tasks("t", drawn),
-            before=tasks("b", drawn[:1]) if before else (),
-            after=tasks("a", drawn[:1]) if after else (),
-        )
-        for m, (drawn, before, after) in enumerate(modules)
-    ]
-    return kx.pipeline("p", *layers, policy=policy)
-
-
-def timeless(report: kx.Report) -> list[kx.StepResult]:
-    """Results without what differs from run to run."""
-    epoch = dt.datetime.fromtimestamp(0, dt.UTC)
-    return [
-        evolve(
-            each,
-            run="r",
-            started_at=epoch,
-            ended_at=epoch,
-            duration=0.0,
-            attempts=tuple(evolve(a, started_at=epoch, ended_at=epoch, duration=0.0) for a in each.attempts),
-        )
-        for each in report
-    ]
-
-
-def ran(pipeline: kx.Pipeline, cluster: kx.Cluster = FLEET, **options: Any) -> kx.Report:
-    """The report of a run in memory."""
-    return kx.report_of(kx.run(pipeline, cluster, connector=kx.MemoryConnector(answer), **options))
-
-
-@RELAXED
-@given(modules=MODULES, policy=POLICIES)
-def test_run_one_host_at_a_time_equals_serial(modules: Any, policy: Any) -> None:
-    """Law 1: under every policy, where order is fixed."""
-    pipeline = make(modules, policy)
-    oracle = kx.report_of(kx.serial(pipeline, FLEET, connector=kx.MemoryConnector(answer)))
-    assert timeless(ran(pipeline, concurrency=1)) == timeless(oracle)
-
-
-@RELAXED
-@given(modules=MODULES, concurrency=st.integers(1, 5), fuse=st.booleans())
-def test_under_keep_going_the_report_depends_on_nothing_else(modules: Any, concurrency: int, fuse: bool) -> None:
-    """Laws 2 and 5: not on concurrency, not on fusion; and it equals serial."""
-    pipeline = make(modules, kx.keep_going())
-    oracle = kx.report_of(kx.serial(pipeline, FLEET, connector=kx.MemoryConnector(answer)))
-    assert timeless(ran(pipeline, concurrency=concurrency, fuse=fuse)) == timeless(oracle)
-
-
-@RELAXED
-@given(modules=MODULES, policy=POLICIES)
-def test_folding_the_stream_equals_the_run(modules: Any, policy: Any) -> None:
-    """Law 1, the other half."""
-    pipeline = make(modules, policy)
-
-    async def fold() -> kx.Report:
-        stream = kx.stream(pipeline, FLEET, connector=kx.MemoryConnector(answer), concurrency=1)
-        return kx.fold([event async for event in stream])
-
-    assert timeless(asyncio.run(fold())) == timeless(ran(pipeline, concurrency=1))
-
-
-@RELAXED
-@given(modules=MODULES, policy=POLICIES, concurrency=st.integers(1, 5))
-def test_every_address_of_an_enabled_task_has_exactly_one_result_in_order(
-    modules: Any, policy: Any, concurrency: int
+@laws(100)
+@given(pipeline=pipelines(GOING), world=worlds(lost=True), pace=paces(), bounds=st.tuples(BOUNDS, BOUNDS), fuse=...)
+def test_under_keep_going_the_report_does_not_depend_on_timing(
+    pipeline: kx.Pipeline, world: World, pace: tuple[int, ...], bounds: Any, fuse: bool
 ) -> None:
-    """Laws 2 and 3: results = the sum over enabled tasks of hosts times steps."""
-    from kxflow.flow.layout import lay_out
+    """Law 2: how long connections and steps take on which host, and how many go side by side, changes times alone."""
+    one, other = bounds
+    first = ran(pipeline, world, fuse=fuse, **one)
+    second = ran(pipeline, evolve(world, pace=pace), fuse=fuse, **other)
+    assert timeless(first) == timeless(second)
 
-    pipeline = make(modules, policy)
-    its = ran(pipeline, concurrency=concurrency)
-    expected = [
-        (plan.path(slot), host.name)
-        for plan in lay_out(pipeline, FLEET).enabled
-        for slot in plan.slots
-        for host in plan.hosts
-    ]
-    assert [(each.path, each.host) for each in its] == expected
+
+# -- law 3: totality --
+
+
+def addresses(pipeline: kx.Pipeline) -> Iterator[tuple[str, str]]:
+    """Path and host of every result that there has to be, in order, read off the pipeline as it was written."""
+
+    def names(steps: Iterable[kx.Step[Any]]) -> Iterator[str]:
+        for each in steps:
+            yield each.name
+            yield from names(each.rescued_by)
+
+    def those(path: str, tasks: Iterable[kx.Task]) -> Iterator[tuple[str, str]]:
+        for task in tasks:
+            for name in names(task.steps):
+                for host in FLEET.hosts:
+                    if host in task.hosts(FLEET):
+                        yield f"{path}/{task.name}/{name}", host.name
+
+    yield from those("p/@before", pipeline.before)
+    for module in pipeline.modules:
+        if module.when(FLEET) if callable(module.when) else module.when:
+            path = f"p/{module.name}"
+            yield from those(f"{path}/@before", module.before)
+            yield from those(path, module.tasks)
+            yield from those(f"{path}/@after", module.after)
+    yield from those("p/@after", pipeline.after)
+
+
+@laws(100)
+@given(pipeline=pipelines(), world=worlds(lost=True), bounds=BOUNDS, fuse=...)
+def test_every_address_of_an_enabled_task_has_exactly_one_result_in_order(
+    pipeline: kx.Pipeline, world: World, bounds: Any, fuse: bool
+) -> None:
+    """Laws 2 and 3: under every policy, at every pace; and what did not run says why."""
+    its = ran(pipeline, world, fuse=fuse, **bounds)
+    assert [(each.path, each.host) for each in its] == list(addresses(pipeline))
     assert [each.position for each in its] == sorted({each.position for each in its})
+    assert all(each.reason for each in its if each.status is kx.Status.NotRun)
 
 
-@RELAXED
-@given(first=STEPS, second=STEPS, policy=POLICIES)
-def test_steps_splice_without_a_trace(first: Any, second: Any, policy: Any) -> None:
-    """Law 4: a task of two parts is the task of their steps."""
-    one = [make_step(f"a{i}", *each) for i, each in enumerate(first)]
-    two = [make_step(f"b{i}", *each) for i, each in enumerate(second)]
-
-    def of(*parts: Any) -> kx.Pipeline:
-        return kx.pipeline("p", kx.module("m", kx.task("t", *parts)), policy=policy)
-
-    nested = of(kx.steps(), kx.steps(*one, kx.steps(*two)))
-    assert timeless(ran(nested, concurrency=1)) == timeless(ran(of(*one, *two), concurrency=1))
+# -- law 4: sequence --
 
 
-@RELAXED
-@given(kinds=st.lists(st.sampled_from(["ok", "fail", "held", "fail web"]), min_size=1, max_size=4))
-def test_tolerance_changes_only_what_happens_next_and_the_flag(kinds: list[str]) -> None:
-    """Law 8: the record of the step itself is the same but for `tolerated`."""
-    steps = [make_step(f"s{i}", kind, "") for i, kind in enumerate(kinds)]
-    plain = ran(kx.pipeline("p", kx.module("m", kx.task("t", *steps)), policy=kx.keep_going()))
-    easy = ran(kx.pipeline("p", kx.module("m", kx.task("t", *steps).ignore_errors()), policy=kx.keep_going()))
-    begun = {(each.path, each.host): each for each in timeless(plain) if each.status is not kx.Status.NotRun}
-    for each in timeless(easy):
-        known = begun.get((each.path, each.host))
-        if known is not None:
-            assert evolve(each, tolerated=known.tolerated) == known
+def task_of(*parts: Any, policy: Any = None) -> kx.Pipeline:
+    """A pipeline of one task."""
+    policy = kx.keep_going() if policy is None else policy
+    return kx.pipeline("p", kx.module("m", kx.task("t", *parts)), policy=policy)
 
 
-@RELAXED
-@given(modules=MODULES, cut=st.integers(0, 15))
-def test_a_partition_of_the_hosts_adds_up_to_the_whole(modules: Any, cut: int) -> None:
-    """Law 13: run the parts, add the reports in any order."""
-    pipeline = make(modules, kx.keep_going())
-    names = [host.name for i, host in enumerate(FLEET.hosts) if cut >> i & 1]
-    assume(0 < len(names) < len(FLEET))
-
-    def part(inside: bool) -> kx.Report:
-        cluster = FLEET.only(kx.where(lambda host: (host.name in names) is inside))
-        tasks_here = [
-            evolve(
-                each,
-                tasks=tuple(evolve(task, allow_empty=True) for task in each.tasks),
-                before=tuple(evolve(task, allow_empty=True) for task in each.before),
-                after=tuple(evolve(task, allow_empty=True) for task in each.after),
-            )
-            for each in pipeline.modules
-        ]
-        return ran(evolve(pipeline, modules=tuple(tasks_here)), cluster, run_id="r")
-
-    whole = timeless(ran(pipeline, run_id="r"))
-    one, other = part(True), part(False)
-    assert timeless(one + other) == whole
-    assert timeless(other + one) == whole
+@laws(60)
+@given(parts=step_lists(), cuts=st.tuples(st.integers(0, 5), st.integers(0, 5)), policy=POLICIES, world=worlds())
+def test_steps_splice_without_a_trace(
+    parts: tuple[kx.Step[Any], ...], cuts: tuple[int, int], policy: Any, world: World
+) -> None:
+    """Law 4: `steps(a, steps(b, c))` is `a, b, c`, and `steps()` is nothing."""
+    low, high = sorted(cuts)
+    nested = kx.steps(kx.steps(), *parts[low:high], kx.steps(*parts[high:], kx.steps()))
+    flat = ran(task_of(*parts, policy=policy), world, concurrency=1)
+    assert timeless(ran(task_of(*parts[:low], nested, policy=policy), world, concurrency=1)) == timeless(flat)
 
 
-@settings(deadline=None, max_examples=25)
+@laws(60)
+@given(parts=step_lists(), at=st.integers(0, 5), world=worlds(lost=True), concurrency=st.integers(1, 5))
+def test_a_task_is_its_first_steps_and_then_where_they_did_not_stop_it_the_rest(
+    parts: tuple[kx.Step[Any], ...], at: int, world: World, concurrency: int
+) -> None:
+    """Law 4: one task or two, the first steps alone or with others behind them, their records are the same."""
+
+    def told(*tasks: Iterable[kx.Step[Any]]) -> dict[tuple[str, str], Any]:
+        modules = [kx.module(f"m{i}", kx.task("t", *steps)) for i, steps in enumerate(tasks)]
+        pipeline = kx.pipeline("p", *modules, policy=kx.keep_going())
+        its = ran(pipeline, world, concurrency=concurrency, fuse=False)
+        return {(each.step, each.host): _without_place(each) for each in timeless(its)}
+
+    whole = told(parts)
+    assert told(parts[:at], parts[at:]) == whole
+    assert told(parts[:at]).items() <= whole.items()
+
+
+def _without_place(result: kx.StepResult) -> list[object]:
+    """A record but for the module it stands in."""
+    fault = None if result.error is None else evolve(result.error, where="")
+    reason = result.reason.replace("p/m1/", "p/m0/")
+    moved = evolve(result, module="m", position=kx.Position(0, 0, 0, result.position.host), error=fault, reason=reason)
+    return [moved]
+
+
+# -- law 13: merge --
+
+
+@laws(60)
 @given(
-    kinds=st.lists(st.sampled_from(["true", "exit 3", "check", "undone", "echo x; exit 0"]), min_size=1, max_size=5),
-    fuse=st.booleans(),
+    pipeline=pipelines(APART),
+    world=worlds(lost=True),
+    parts=st.lists(st.integers(0, 2), min_size=len(HOSTS), max_size=len(HOSTS)),
+    order=st.permutations(range(3)),
+    fuse=...,
 )
-def test_on_real_shells_fused_equals_serial_and_a_check_that_holds_starts_nothing(kinds: list[str], fuse: bool) -> None:
-    """Laws 5 and 6, on a real shell: the run part of a held check would leave its mark in the output."""
-    fleet = kx.Cluster([kx.Host("here")], connect=kx.Local())
-    checks = {"check": "true", "undone": "false"}
-    steps = [
-        kx.command(f"s{i}", f"echo ran{i}" if kind in checks else kind, check=checks.get(kind), value="echo v")
-        if kind in checks
-        else kx.command(f"s{i}", kind)
-        for i, kind in enumerate(kinds)
-    ]
-    pipeline = kx.pipeline("p", kx.module("m", kx.task("t", *steps)), policy=kx.keep_going())
-    its = kx.report_of(kx.run(pipeline, fleet, fuse=fuse))
-    assert timeless(its) == timeless(kx.report_of(kx.serial(pipeline, fleet)))
-    for each in its:
-        if each.reason == "check":
-            assert each.stdout.size == 0
+def test_a_partition_of_the_hosts_adds_up_to_the_whole(
+    pipeline: kx.Pipeline, world: World, parts: list[int], order: list[int], fuse: bool
+) -> None:
+    """Law 13: run up to three parts, add the reports in any order."""
+    its = kx.Report.empty
+    for part in order:
+        inside = [kx.host(name) for name, its_part in zip(HOSTS, parts, strict=True) if its_part == part]
+        if inside:
+            cluster = FLEET.only(joined(inside))
+            its += ran(pipeline, world, cluster, run_id="r", fuse=fuse)
+    assert timeless(its) == timeless(ran(pipeline, world, run_id="r", fuse=fuse))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import kxflow as kx
 from kxflow.resources import file
 from tests.interpreters.fleet import FLEET, answering, on_host
-from tests.interpreters.test_laws import timeless
+from tests.interpreters.world import timeless
 
 HERE = kx.Cluster([kx.Host("a")], connect=kx.Local())
 
