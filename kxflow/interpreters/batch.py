@@ -14,7 +14,7 @@ from kxflow.interpreters.runner import wire_commands
 from kxflow.shell.program import Op
 from kxflow.values.action import Command
 from kxflow.values.context import HostContext
-from kxflow.values.result import Attempt, Performed, Status
+from kxflow.values.result import Attempt, Performed, Status, StepResult
 
 PROGRAM_BYTES: Final = 512 * 1024
 
@@ -52,11 +52,15 @@ class Ledger:
 
     Attributes:
         status: Of every slot that has a result.
-        tries: Of slots that are tried again.
+        failed: Of slots that are tried again: what they came to so far.
     """
 
     status: dict[int, Status] = field(factory=dict)
-    tries: dict[int, tuple[Attempt, ...]] = field(factory=dict)
+    failed: dict[int, StepResult] = field(factory=dict)
+
+    def tries(self, slot: Slot) -> tuple[Attempt, ...]:
+        """How often a slot was tried so far."""
+        return self.failed[slot.index].attempts if slot.index in self.failed else ()
 
 
 @frozen
@@ -149,7 +153,7 @@ class Planner:
     def _goes_on(self, item: Item) -> bool:
         """The program goes on after this step failed: it is tolerated, and nothing else is to be done about it."""
         step = item.slot.step
-        tried = len(self.ledger.tries.get(item.slot.index, ()))
+        tried = len(self.ledger.tries(item.slot))
         again = step.attempts is not None and tried < step.attempts.times
         return step.tolerant and not step.rescued_by and not again
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 
@@ -56,3 +58,27 @@ class Brake:
     def detach(self, braked: Braked) -> None:
         """Wake it no more."""
         self._live.discard(braked)
+
+
+class _Passing:
+    """Passes on that steps in flight are to be ended, and no other stop."""
+
+    def __init__(self, brake: Brake, to: Brake) -> None:
+        self._brake, self._to = brake, to
+
+    def wake(self) -> None:
+        if self._brake.cancelled:
+            self._to.stop(self._brake.reason, cancel=True)
+
+
+@contextmanager
+def in_flight(brake: Brake) -> Iterator[Brake]:
+    """The brake of what is left of a step that has begun: a stop lets it end, a cancel ends it."""
+    its = Brake()
+    passing = _Passing(brake, its)
+    brake.attach(passing)
+    try:
+        passing.wake()
+        yield its
+    finally:
+        brake.detach(passing)

@@ -95,12 +95,12 @@ class HostDrive:
             blocked: Why the host is out already.
         """
         self._blocked = blocked
-        slots = self._post.plan.slots
-        while self._next < len(slots):
+        while self._next < len(self._post.plan.slots):
+            if self._brake.stopped:
+                await self._try_no_more()
             rescuing = self._rescuing()
             self._under(self._given.rescue if rescuing else self._given)
-            why = self._blocked or self._brake.reason
-            if why:
+            if why := self._blocked or self._brake.reason:
                 await self._leave(why)
                 return
             self._items = self._planner.batch(self._next, self._next + rescuing if rescuing else None)
@@ -117,8 +117,8 @@ class HostDrive:
     def _rescuing(self) -> int:
         """How many slots from here on rescue one that was cancelled: they have a brake of their own."""
         slots = self._post.plan.slots[self._next :]
-        rescued = slots[0].rescues
-        if rescued is None or not self._given.cancelled:
+        rescued = slots[0].rescues if slots and self._given.cancelled else None
+        if rescued is None:
             return 0
         while (above := self._post.plan.slots[rescued].rescues) is not None:  # a rescue step that has one itself
             rescued = above
@@ -137,13 +137,19 @@ class HostDrive:
 
     async def _alone(self, item: Item, what: Do) -> None:
         """A step that is no plain program on this host."""
-        runner = self._runner
+        lane = self._lane
         if item.slot.step.target is not None:
-            there = item.slot.step.target(self._ctx.cluster)[0].name
-            runner = LaneRunner(self._post.lane_of(there), self._brake)
+            lane = self._post.lane_of(item.slot.step.target(self._ctx.cluster)[0].name)
+        told = False
+
+        async def began() -> None:
+            nonlocal told
+            if not told:
+                told = True
+                await self._began(item.slot)
+
         await self._caller.sent([self._sent(item.slot, what)])
-        await self._began(item.slot)
-        performed = await runner.perform(what.action)
+        performed = await LaneRunner(lane, self._brake, began).perform(what.action)
         if performed.status is not Status.NotRun:  # else it was stopped before it began: the loop sees the brake
             await self._conclude(item, performed)
 
@@ -232,10 +238,10 @@ class HostDrive:
         """Record what a slot came to, or note the try and leave it the next; True where the host goes on."""
         slot = item.slot
         began = performed.status is not Status.Unreachable
-        tries = (*self._ledger.tries.get(slot.index, ()), *((performed.attempt,) if began else ()))
+        tries = (*self._ledger.tries(slot), *((performed.attempt,) if began else ()))
         result = judged(slot.step, settle(self._place(slot), performed, digest=item.what.digest, attempts=tries))
         if tries_left(slot.step, result) and not self._brake.stopped:
-            self._ledger.tries[slot.index] = result.attempts
+            self._ledger.failed[slot.index] = result
             await self._pause(slot, result)
             if not self._brake.stopped:
                 return False
@@ -268,11 +274,18 @@ class HostDrive:
         await self._caller.ended([result])
         return not self._blocked
 
+    async def _try_no_more(self) -> None:
+        """A step that was to be tried again has begun all the same: its last try is what it came to."""
+        slot = self._post.plan.slots[self._next]
+        if slot.index in self._ledger.failed:
+            await self._report(slot, marked(slot.step, self._ledger.failed[slot.index]))
+
     async def _leave(self, why: str) -> None:
         """NotRun for every slot that is left."""
         rest = self._post.plan.slots[self._next :]
         self._next = len(self._post.plan.slots)
-        await self._caller.ended([evolve(self._place(slot), reason=why) for slot in rest])
+        if rest:
+            await self._caller.ended([evolve(self._place(slot), reason=why) for slot in rest])
 
     async def _began(self, slot: Slot) -> None:
         at = self._place(slot)
@@ -310,7 +323,7 @@ class HostDrive:
 
     def _sent(self, slot: Slot, what: Do) -> Sent:
         at = self._place(slot)
-        tries = len(self._ledger.tries.get(slot.index, ())) + 1
+        tries = len(self._ledger.tries(slot)) + 1
         return Sent(at.module, at.task, at.step, at.host, at.position, what.digest, tries)
 
 

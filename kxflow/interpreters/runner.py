@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import anyio
@@ -13,7 +13,7 @@ from attrs import evolve
 
 from kxflow.flow.decide import raised as fault_of
 from kxflow.interpreters import verdicts
-from kxflow.interpreters.brake import Brake
+from kxflow.interpreters.brake import Brake, in_flight
 from kxflow.interpreters.lane import Lane
 from kxflow.interpreters.ports import ReachError
 from kxflow.interpreters.verdicts import Span
@@ -37,12 +37,23 @@ def wire_commands(action: Action[Any]) -> tuple[Command[Any], ...] | None:
             return None
 
 
-class LaneRunner:
-    """Performs actions over one lane, one at a time."""
+async def _nothing() -> None:
+    pass
 
-    def __init__(self, lane: Lane, brake: Brake) -> None:
+
+class LaneRunner:
+    """Performs actions over one lane, one at a time.
+
+    Attributes:
+        lane: The way to the host.
+        brake: Stops it.
+        began: Awaited whenever a command or a function begins.
+    """
+
+    def __init__(self, lane: Lane, brake: Brake, began: Callable[[], Awaitable[None]] = _nothing) -> None:
         self.lane = lane
         self.brake = brake
+        self.began = began
         self._clock = lane.wires.clock
 
     async def perform(self, action: Action[Any]) -> Performed:
@@ -81,10 +92,16 @@ class LaneRunner:
 
     async def _parts(self, parts: Sequence[Action[Any]]) -> Performed:
         done: list[Performed] = []
-        for part in parts:
-            done.append(await self.perform(part))
-            if not done[-1].status.ok:
-                break
+        begun = False
+        with in_flight(self.brake) as brake:
+            rest = LaneRunner(self.lane, brake, self.began)
+            for part in parts:
+                done.append(await (rest if begun else self).perform(part))
+                if not done[-1].status.ok:
+                    break
+                begun = begun or not isinstance(part, Skip | Fail | Value)
+        if begun and done[-1].status is Status.NotRun:
+            done[-1] = verdicts.cancelled(done[-1], self.lane.host.name)
         return verdicts.merged(done)
 
     def _known(self, action: Action[Any]) -> Performed:
@@ -125,6 +142,9 @@ class LaneRunner:
     async def _here(self, function: Callable[[], Any], *, hidden: bool) -> Performed:
         """Call a function on the controller; off the event loop, where it is not async."""
         watch = self.stopwatch()
+        if self.brake.stopped:
+            return _stopped(watch())
+        await self.began()
         error: Fault | None = None
         value: Any = None
         try:
@@ -157,6 +177,11 @@ class LaneRunner:
         return gatherer.result(over, watch())
 
 
+def _stopped(span: Span) -> Performed:
+    """What an action came to that did not begin."""
+    return Performed(status=Status.NotRun, reason="stopped", started_at=span.started_at, ended_at=span.ended_at)
+
+
 class Gatherer:
     """Collects the events of the ops of one step into what the step came to."""
 
@@ -170,6 +195,7 @@ class Gatherer:
         """Take the next event of the wire."""
         match event:
             case frames.Began():
+                await self._runner.began()
                 self._watch = self._runner.stopwatch()
             case frames.Ended():
                 command = self._commands[event.index]
@@ -184,9 +210,7 @@ class Gatherer:
         whole = len(parts) == len(self._commands) or (parts and not parts[-1].status.ok)
         if not whole:
             if over.done is not None and over.done.why == "stop":
-                return Performed(
-                    status=Status.NotRun, reason="stopped", started_at=span.started_at, ended_at=span.ended_at
-                )
+                return _stopped(span)
             hidden = any(each.sensitive for each in self._commands)
             cut = verdicts.of_over(over, span, self._runner.lane.host.name, sensitive=hidden)
             parts = [*parts, cut]

@@ -262,6 +262,12 @@ def _killed(why: str, killed: frames.Killed, where: str) -> tuple[Status, Fault]
     return Status.Failed, Fault(code, told, where, remedy)
 
 
+def cancelled(stopped: Performed, where: str) -> Performed:
+    """What a step came to that was ended by us between two of its parts: none of them is in progress."""
+    fault = Fault("cancelled", "it was ended by us", where)
+    return evolve(stopped, status=Status.Cancelled, reason=fault.code, error=fault)
+
+
 def unreachable(fault: Fault, span: Span) -> Performed:
     """What a step came to whose host could not be reached: nothing began."""
     return Performed(
