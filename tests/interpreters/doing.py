@@ -89,6 +89,7 @@ KINDS: Final[Mapping[str, Callable[[Part], kx.Action[Any]]]] = {
     "check value=": lambda it: it.act(check=it.text("look"), value=it.text("tell")),
     "both": lambda it: kx.both(it.act("ok"), it.act()),
     "mixed": lambda it: kx.both(it.act(), kx.value(f"mixed {it.host} {it.values}")),
+    "parts": lambda it: kx.both(it.act("ok"), kx.value(0), it.act(parse=str)),
     "here": lambda it: kx.on_controller(it.controller()),
     "value": lambda it: kx.value(f"value {it.host} {it.values}"),
     "skip": lambda it: kx.skip("no need") if it.struck else it.act(),

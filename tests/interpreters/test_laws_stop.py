@@ -1,19 +1,17 @@
-"""Laws 6 and 7, on generated pipelines: a check that holds starts nothing, and a policy that stops is obeyed."""
+"""Law 7: a policy that stops is obeyed, on whatever pipelines can be drawn, and closely on one task."""
 
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
-from attrs import field, frozen
-from hypothesis import HealthCheck, given, settings
+from attrs import evolve, field, frozen
+from hypothesis import given
 from hypothesis import strategies as st
 
 import kxflow as kx
@@ -21,13 +19,17 @@ from kxflow.flow.policy import Policy
 from kxflow.testing.plugin import MakeSshdFleet
 from kxflow.values.action import Command
 from kxflow.values.tally import Tally, Verdict
-from tests.interpreters.hosts import giving, one, ran
+from tests.interpreters.doing import KINDS, Doing
+from tests.interpreters.drawn import pipelines
+from tests.interpreters.hosts import ran
+from tests.interpreters.world import FLEET as WORLD
+from tests.interpreters.world import Hosts, Order, Turns, World, worlds
+from tests.laws import laws
 
 HOSTS = ("a", "b", "c", "d")
 FLEET = kx.Cluster([kx.Host(name) for name in HOSTS])
-RELAXED = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
-# -- law 7 --
+# -- one task, closely --
 
 TABLE = st.lists(st.dictionaries(st.sampled_from(HOSTS), st.booleans(), max_size=2), min_size=1, max_size=4)
 """By step: hosts on which it fails."""
@@ -77,7 +79,7 @@ class Log:
 def test_once_a_policy_says_stop_no_host_begins_another_step_and_those_in_flight_end(fuse: bool) -> None:
     """Law 7: what a host begins after the word `stop` it had been told before: at most the one step in flight."""
 
-    @RELAXED
+    @laws(100)
     @given(fails=TABLE, pauses=PAUSES, name=st.sampled_from(sorted(POLICIES)), cancel=st.booleans())
     def check(fails: list[Mapping[str, bool]], pauses: list[int], name: str, cancel: bool) -> None:
         log = Log(fails, pauses)
@@ -134,7 +136,7 @@ def check_ends(log: Log, report: kx.Report, *, cancel: bool) -> None:
 def test_with_cancel_every_step_in_flight_ends_cancelled() -> None:
     """Law 7, held until the policy has spoken: they cannot end by themselves, and do not keep the run."""
 
-    @settings(RELAXED, max_examples=30)
+    @laws(30)
     @given(failing=st.sampled_from(HOSTS), held=st.sets(st.sampled_from(HOSTS), min_size=1), fuse=st.booleans())
     def check(failing: str, held: set[str], fuse: bool) -> None:
         waiting = held - {failing}
@@ -180,70 +182,111 @@ def test_on_real_shells_a_policy_that_stops_is_obeyed_at_the_next_step(sshd_flee
         assert not (fleet.home(host.name) / "second").exists()
 
 
-# -- law 6 --
-
-KINDS = st.tuples(
-    st.sampled_from(["holds", "undone", "fails", "none"]),
-    st.sampled_from(["", "value", "parse", "folder", "environment", "stdin", "tolerant", "rescue", "retry", "both"]),
-)
-CODES = {"holds": 0, "undone": 1, "fails": 5}
+# -- whatever pipelines can be drawn --
 
 
-def make(name: str, kind: str, extra: str, folder: Path) -> kx.Step[Any]:
-    """A step whose run leaves its name in a file, and so does its check."""
-    options: dict[str, Any] = {}
-    if kind != "none":
-        options["check"] = f"echo {name} >> {folder}/checked; exit {CODES[kind]}"
-    match extra:
-        case "value":
-            options["value"] = "echo v"
-        case "parse":
-            options["parse"] = str
-        case "folder":
-            options["cwd"] = str(folder)
-        case "environment":
-            options["env"] = {"X": "y"}
-        case "stdin":
-            options["stdin"] = b"x"
-    action: kx.Action[Any] = kx.shell(f"echo {name} >> {folder}/ran", **options)
-    step = giving(name, kx.both(action, action) if extra == "both" else action)
-    match extra:
-        case "tolerant":
-            return step.ignore_errors()
-        case "rescue":
-            return step.rescue(kx.command(f"{name} rescue", "true"))
-        case "retry":
-            return step.retry(1)
-    return step
+SEVERAL = ("both", "parts")
+"""Kinds of steps that are several commands: one that has begun goes on with the others."""
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
-@given(kinds=st.lists(KINDS, min_size=1, max_size=6), fuse=st.booleans())
-def test_a_check_that_holds_means_skipped_and_nothing_is_started(kinds: list[tuple[str, str]], fuse: bool) -> None:
-    """Law 6, on shells, by marks in files: Skipped where it held, run where undone, neither where it failed."""
-    fleet = kx.Cluster([kx.Host("here")], connect=kx.Local())
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        steps = [make(f"s{i}", kind, extra, folder) for i, (kind, extra) in enumerate(kinds)]
-        its = {each.step: each for each in ran(one(*steps), fleet, fuse=fuse)}
-        ran_, checked = (
-            Counter((folder / each).read_text().split() if (folder / each).exists() else [])
-            for each in ("ran", "checked")
-        )
-    for i, (kind, extra) in enumerate(kinds):
-        result = its[f"s{i}"]
-        times = 2 if extra in ("both", "retry") else 1
+@frozen
+class Governed(Policy):
+    """As another policy; what begins, ends and is stopped goes into one log.
+
+    Attributes:
+        steps: Numbers of the steps that may not begin once it stopped.
+    """
+
+    policy: Policy
+    steps: frozenset[int]
+    log: Told
+
+    def __call__(self, tally: Tally) -> Verdict:
+        verdict = self.policy(tally)
+        if verdict.stops:
+            self.log.stopped(self.steps)
+            self.log.cancels = self.log.cancels or verdict.cancel
+        return verdict
+
+
+class Told:
+    """What began and ended, by number of step and host; and what began though a policy had stopped it."""
+
+    def __init__(self, pipeline: kx.Pipeline) -> None:
+        self.begun: Counter[tuple[int, str]] = Counter()
+        self.ended: Counter[tuple[int, str]] = Counter()
+        self.late: Counter[str] = Counter()
+        self.cancels = False
+        self._several = numbers(tasks_of(pipeline, hooks=True), SEVERAL)
+        self._stopped: set[int] = set()
+
+    def stopped(self, steps: frozenset[int]) -> None:
+        """A policy says that these may not begin."""
+        self._stopped |= steps
+
+    def heard(self, what: str, order: Order) -> None:
+        """A host begins or ends with a command."""
+        at = (order.step, order.host)
+        goes_on = order.step in self._several and self.begun[at]
+        if what == "begin" and order.step in self._stopped and not goes_on:
+            self.late[order.host] += 1
+        (self.begun if what == "begin" else self.ended)[at] += 1
+
+
+def tasks_of(pipeline: kx.Pipeline, *, hooks: bool = False) -> list[kx.Task]:
+    """All its tasks; those of `after` too, where `hooks` says so."""
+    inside = [task for each in pipeline.modules for task in (*each.before, *each.tasks)]
+    behind = [*pipeline.after, *(task for each in pipeline.modules for task in each.after)]
+    return [*pipeline.before, *inside, *(behind if hooks else ())]
+
+
+def numbers(tasks: Iterable[kx.Task], kinds: Container[str] = KINDS) -> frozenset[int]:
+    """Of all their steps, or of those of some kinds."""
+
+    def inside(steps: Iterable[kx.Step[Any]]) -> Iterator[int]:
+        for each in steps:
+            if isinstance(each.build, Doing) and each.build.kind in kinds:
+                yield each.build.number
+            yield from inside(each.rescued_by)
+
+    return frozenset(number for task in tasks for number in inside(task.steps))
+
+
+def governed(pipeline: kx.Pipeline, log: Told) -> kx.Pipeline:
+    """The pipeline with every policy watched: what `after` holds is stopped by its own policy alone."""
+    own = numbers(tasks_of(pipeline))
+
+    def watch(task: kx.Task) -> kx.Task:
+        policy = pipeline.policy if task.policy is None else task.policy
+        return evolve(task, policy=Governed(policy, own | numbers([task]), log))
+
+    guard = None if pipeline.guard is None else Governed(pipeline.guard, own, log)
+    return evolve(pipeline.each_task(watch), guard=guard)
+
+
+@laws(150)
+@given(pipeline=pipelines(), world=worlds(), concurrency=st.integers(1, 5), fuse=...)
+def test_once_anything_says_stop_no_host_begins_but_what_it_was_told_before(
+    pipeline: kx.Pipeline, world: World, concurrency: int, fuse: bool
+) -> None:
+    """Law 7: policies of tasks and pipelines, and guards; what is in flight ends, or is Cancelled where so said."""
+    log = Told(pipeline)
+
+    async def collect() -> list[kx.Event]:
+        its = governed(pipeline, log)
+        options: Any = {"concurrency": concurrency, "fuse": fuse, "clock": Turns()}
+        return [event async for event in kx.stream(its, WORLD, connector=Hosts(world, log.heard), **options)]
+
+    events = asyncio.run(collect())
+    assert all(count <= (concurrency > 1) for count in log.late.values())
+    began = {(event.step, event.host) for event in events if isinstance(event, kx.StepBegan)}
+    for result in kx.fold(events):
+        at = (int(result.step[1:]), result.host)
         if result.status is kx.Status.NotRun:
-            assert not ran_[f"s{i}"] + checked[f"s{i}"]
-            continue
-        match kind:
-            case "holds":
-                assert (result.status, result.reason) == (kx.Status.Skipped, "check")
-                assert (ran_[f"s{i}"], checked[f"s{i}"]) == (0, 2 if extra == "both" else 1)
-            case "fails":
-                assert (result.status, result.reason) == (kx.Status.Failed, "check")
-                assert (ran_[f"s{i}"], checked[f"s{i}"]) == (0, 2 if extra == "retry" else 1)
-            case _:
-                assert result.status is kx.Status.Succeeded
-                assert ran_[f"s{i}"] == (times if extra == "both" else 1)
-                assert checked[f"s{i}"] == (ran_[f"s{i}"] if kind == "undone" else 0)
+            assert not log.begun[at]
+            assert (result.step, result.host) not in began
+        elif result.status is kx.Status.Cancelled:
+            assert log.cancels
+            assert log.begun[at] - log.ended[at] <= 1
+        else:
+            assert log.begun[at] == log.ended[at]
