@@ -108,7 +108,7 @@ class HostDrive:
             try:
                 await self._round(self._items[0])
             except JournalError as error:
-                self._brake.stop(f"journal: {error}")
+                self._given.stop(f"journal: {error}")
 
     def _under(self, brake: Brake) -> None:
         if brake is not self._brake:
