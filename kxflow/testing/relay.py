@@ -57,11 +57,12 @@ class Relay:
 
     Args:
         latency: Seconds of one round trip.
-        port: Where to pass on to, on loopback.
+        port: Where to pass on to.
+        address: The same, on loopback.
     """
 
-    def __init__(self, latency: float, port: int) -> None:
-        self._delay, self._port = latency / 2, port
+    def __init__(self, latency: float, port: int, address: str = "127.0.0.1") -> None:
+        self._delay, self._port, self._address = latency / 2, port, address
         self._sides: set[_Side] = set()
         self._dials: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -83,7 +84,7 @@ class Relay:
 
     async def _dial(self, near: _Side, far: _Side) -> None:
         try:
-            await asyncio.get_running_loop().create_connection(lambda: far, "127.0.0.1", self._port)
+            await asyncio.get_running_loop().create_connection(lambda: far, self._address, self._port)
         except OSError:
             if near.transport is not None:
                 near.transport.abort()
