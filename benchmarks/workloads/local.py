@@ -24,15 +24,19 @@ def _all_results(count: int, found: Any, job: Job) -> str:
 
 
 def engine(quick: bool) -> list[Case]:
-    """Ten steps on very many hosts that answer from memory; nornir's tasks do nothing and are written nowhere."""
+    """Ten steps on very many hosts that answer from memory; nornir's tasks do nothing and are written nowhere.
+
+    Its runner is called once a step; grouped, it is called once, and tasks call tasks past it.
+    """
     bare = evolve(OURS, name="kxflow, no journal", variant={"bare": True})
+    grouped = evolve(NORNIR, name="nornir, one grouped task", variant={"grouped": True})
     return [
         Case(
             workload="engine",
             size=f"{count} x {STEPS}",
             number=count,
             ready=alone(Ready(partial(_engine_job, count), partial(_all_results, count))),
-            contenders=[NORNIR, OURS, bare],
+            contenders=[NORNIR, grouped, OURS, bare],
             rounds=3,
         )
         for count in ((50, 100) if quick else (10_000, 40_000, 100_000))
