@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any, Final, TypedDict, TypeVar, Unpack, overload
 
 import anyio
-import anyio.from_thread
 import anyio.to_thread
 from anyio.abc import TaskStatus
 
@@ -23,12 +22,10 @@ from kxflow.flow.undo import recorded_values, undoing
 from kxflow.interpreters.brake import Brake
 from kxflow.interpreters.clock import Clock, SystemClock
 from kxflow.interpreters.engine import Engine, Options
-from kxflow.interpreters.foresee import Foresight
 from kxflow.interpreters.lane import Lane, Wires
 from kxflow.interpreters.ports import Connector, Journal, Sink
 from kxflow.interpreters.run import Conduct, Kept, RunPlan, Stream
 from kxflow.interpreters.runner import LaneRunner
-from kxflow.interpreters.serial import Serial
 from kxflow.values.cluster import Cluster
 from kxflow.values.context import HostContext
 from kxflow.values.errors import InvalidError
@@ -217,8 +214,10 @@ def _inside_a_loop() -> bool:
 
 def _run_aside(plan: RunPlan, told: Callable[[str, bool], object]) -> Outcome:
     """In a loop of its own, in a thread; an interrupt of the waiting thread stops the run, which still reports."""
+    from anyio.from_thread import start_blocking_portal
+
     interrupted = False
-    with anyio.from_thread.start_blocking_portal() as portal:
+    with start_blocking_portal() as portal:
         kept = Kept()
         conduct = portal.call(Conduct, plan, kept.take)
         future = portal.start_task_soon(conduct)
@@ -313,6 +312,8 @@ async def aplan(pipeline: Pipeline, cluster: Cluster, **options: Unpack[PlanOpti
         CompositionError: The pipeline does not fit together, or not to this cluster; no host is touched.
         InvalidError: An option that cannot be.
     """
+    from kxflow.interpreters.foresee import Foresight
+
     unknown = options.keys() - PlanOptions.__annotations__.keys()
     if unknown:
         raise InvalidError(f"unknown option {min(unknown)!r}", f"known are {', '.join(PlanOptions.__annotations__)}")
@@ -402,6 +403,8 @@ def serial(
     Raises:
         CompositionError: The pipeline does not fit together, or not to this cluster; no host is touched.
     """
+    from kxflow.interpreters.serial import Serial
+
     layout = checked(pipeline, cluster)
     via = connector or _default_connector()
     run = run_id or new_run_id()
@@ -423,6 +426,8 @@ def serial(
 def _blocking(work: Callable[[], Awaitable[T]]) -> T:
     """Run to the end, also inside a running event loop."""
     if _inside_a_loop():
-        with anyio.from_thread.start_blocking_portal() as portal:
+        from anyio.from_thread import start_blocking_portal
+
+        with start_blocking_portal() as portal:
             return portal.call(work)
     return anyio.run(work)

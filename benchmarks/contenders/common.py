@@ -5,11 +5,13 @@ Standard library only: contenders run in the environments of their packages.
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NotRequired, TypeAlias, TypedDict
 
 
@@ -54,9 +56,17 @@ class Job(TypedDict):
 Work: TypeAlias = Callable[[Job], Any]
 
 
-def contend(works: Mapping[str, Work]) -> None:
-    """Do the job that the first argument names, and write what was found, and what it took, to the second."""
+def contend(works: Mapping[str, Work], late: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
+    """Do the job that the first argument names, and write what was found, and what it took, to the second.
+
+    Args:
+        works: By kind of job.
+        late: Modules by kind that the package would load when it is used, "" for other kinds. The time in process
+            begins after imports: else it would be that of who imports late.
+    """
     job: Job = json.loads(Path(sys.argv[1]).read_text("utf-8"))
+    for name in late.get(job["kind"], late.get("", ())):
+        importlib.import_module(name)
     begun = time.perf_counter()
     found = works[job["kind"]](job)
     seconds = time.perf_counter() - begun

@@ -47,9 +47,9 @@ async def script(connection: asyncssh.SSHClientConnection, text: str) -> bytes:
 
 
 def echo(job: Job) -> dict[str, list[str]]:
-    """All commands as they are, one a line."""
-    shell = job.get("variant", {}).get("shell", False)
-    lines = [f"sh -c '{each}' </dev/null" if shell else each for each in job["commands"]]
+    """All commands as they are, one a line; or as the variant says, each by a process of its own."""
+    each = job.get("variant", {}).get("each", "{}")
+    lines = [each.format(text) for text in job["commands"]]
 
     async def act(connection: asyncssh.SSHClientConnection, seat: Seat) -> list[str]:
         del seat

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +81,6 @@ def upload(job: Job) -> dict[str, Any]:
 
 def engine(job: Job) -> dict[str, int]:
     """Hosts that answer from memory, the stream of events read, all of it recorded."""
-    import asyncio
-
     from kxflow.values.event import StepEnded
 
     hosts = kx.Cluster([kx.Host(f"h{i}") for i in range(job["count"])])
@@ -101,13 +99,14 @@ def engine(job: Job) -> dict[str, int]:
     return {"results": asyncio.run(read())}
 
 
-def connect(job: Job) -> dict[str, str]:
-    """The least that can be done over a connection."""
-    report = run(job, kx.command("nothing", ":"))
-    return {result.host: hashlib.sha256(b"").hexdigest()[:4] for result in report}
-
-
 if __name__ == "__main__":
+    over_ssh = ["kxflow.edge", "kxflow.connectors.ssh"]
     contend(
-        {"echo": echo, "config4": config4, "output": output, "upload": upload, "engine": engine, "connect": connect}
+        {"echo": echo, "config4": config4, "output": output, "upload": upload, "engine": engine},
+        {
+            "config4": [*over_ssh, "kxflow.resources"],
+            "upload": [*over_ssh, "kxflow.resources"],
+            "engine": ["kxflow.edge", "kxflow.sinks.ndjson"],
+            "": over_ssh,
+        },
     )

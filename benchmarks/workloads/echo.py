@@ -11,7 +11,8 @@ from attrs import evolve
 
 from benchmarks.case import ANSIBLE, EXECS, FABRIC, FLOOR, NORNIR, OURS, PSSH, PYINFRA, Case, Ready
 from benchmarks.contenders.common import Job, Seat
-from benchmarks.hosts import busy_login, far_away, job_on, seats
+from benchmarks.hosts import LATENCY, busy_login, far_away, job_on, seats
+from benchmarks.measure import Contender
 from kxflow.testing.fleet import Fleet
 from kxflow.testing.sshd import sshd_fleet
 
@@ -49,20 +50,21 @@ def _near(count: int, n: int, login: float = 0, **more: Any) -> Iterator[Ready]:
 
 
 @contextmanager
-def _far(count: int, n: int) -> Iterator[Ready]:
-    with sshd_fleet(count) as fleet, far_away(fleet) as those:
+def _far(count: int, n: int, latency: float = LATENCY) -> Iterator[Ready]:
+    with sshd_fleet(count) as fleet, far_away(fleet, latency) as those:
         yield Ready(lambda: job_of(fleet, n, those), partial(said, fleet, n))
 
 
 @contextmanager
-def _far_connect(count: int) -> Iterator[Ready]:
-    with sshd_fleet(count) as fleet, far_away(fleet) as those:
+def _far_connect(count: int, latency: float = LATENCY) -> Iterator[Ready]:
+    with sshd_fleet(count) as fleet, far_away(fleet, latency) as those:
         yield Ready(lambda: job_on(fleet, "connect", those), lambda found, _: "" if len(found) == count else "hosts?")
 
 
 def echo20(quick: bool) -> list[Case]:
     """20 commands on many hosts; Ansible on 25 only, where it takes more than a minute already."""
-    everyone = [FLOOR, OURS, EXECS, PSSH, FABRIC, PYINFRA, NORNIR]
+    apart = evolve(FLOOR, name="floor, subshells", variant={"each": "( {} ) </dev/null"})
+    everyone = [FLOOR, apart, OURS, EXECS, PSSH, FABRIC, PYINFRA, NORNIR]
     return [
         Case(
             workload="echo20",
@@ -91,7 +93,7 @@ def slow_login(quick: bool) -> list[Case]:
 
 def steps(quick: bool) -> list[Case]:
     """A further step; `sh -c` of each command in a loop is what a process for each costs on the host."""
-    loop = evolve(FLOOR, name="sh -c loop", variant={"shell": True})
+    loop = evolve(FLOOR, name="sh -c loop", variant={"each": "sh -c '{}' </dev/null"})
     count = 2 if quick else 10
     return [
         Case(
@@ -139,21 +141,17 @@ def record(quick: bool) -> list[Case]:
 
 
 def wan_echo20(quick: bool) -> list[Case]:
-    """20 commands, a tenth of a second away; and a connection alone, to count round trips by."""
+    """20 commands, a tenth of a second away; and twice as far, and a connection alone, to count round trips by."""
     count = 2 if quick else 10
-    return [
-        Case(
-            workload="wan",
-            size="connect only",
-            number=count,
-            ready=partial(_far_connect, count),
-            contenders=[FLOOR, OURS],
-        ),
-        Case(
-            workload="wan",
-            size="echo20",
-            number=count,
-            ready=partial(_far, count, 20),
-            contenders=[FLOOR, OURS, EXECS, PSSH, FABRIC, PYINFRA],
-        ),
-    ]
+
+    def case(size: str, ready: Any, contenders: Sequence[Contender]) -> Case:
+        return Case(workload="wan", size=size, number=count, ready=ready, contenders=contenders)
+
+    found = [case("echo20", partial(_far, count, 20), [FLOOR, OURS, EXECS, PSSH, FABRIC, PYINFRA])]
+    if not quick:
+        found += [
+            case("echo20, 200 ms", partial(_far, count, 20, 2 * LATENCY), [FLOOR, OURS]),
+            case("connect only", partial(_far_connect, count), [FLOOR]),
+            case("connect only, 200 ms", partial(_far_connect, count, 2 * LATENCY), [FLOOR]),
+        ]
+    return found

@@ -32,32 +32,43 @@ async def ask(
         marks: Of what is pending on the host; kept up as a host does.
     """
     await anyio.lowlevel.checkpoint()
+    with anyio.CancelScope() as scope:
+        wait = _Wait(brake, scope, handle)
+        brake.attach(wait)
+        try:
+            return await _each(link, ops, wait, redactor, marks)
+        finally:
+            brake.detach(wait)
+    index = wait.index
+    killed = frames.Killed(index, "kill", confirmed=True)
+    await handle(killed)
+    return Over(killed=killed, why="cancel", began=True, index=index)
+
+
+async def _each(link: Answering, ops: Sequence[Op], wait: _Wait, redactor: Redactor, marks: set[str]) -> Over:
     broken: int | None = None
     for place, op in enumerate(ops):
         if op.group == broken:
             continue
-        if brake.stopped and (place == 0 or ops[place - 1].group != op.group):
-            return await _over("stop", handle)
-        await handle(frames.Began(op.index))
+        if wait.brake.stopped and (place == 0 or ops[place - 1].group != op.group):
+            return await _over("stop", wait.tell)
+        await wait.tell(frames.Began(op.index))
         if any(each.mark not in marks for each in op.command.awaits):
-            await handle(frames.Ended(op.index, "unchanged", 0, None, Output(), Output(), None, overflow=False))
+            await wait.tell(frames.Ended(op.index, "unchanged", 0, None, Output(), Output(), None, overflow=False))
             continue
-        reply = await _answered(link, op, brake)
-        if isinstance(reply, frames.Killed):
-            await handle(reply)
-            return Over(killed=reply, why="cancel", began=True, index=op.index)
+        reply = await wait.answer(link, op)
         if reply is None:
             return Over(began=True, index=op.index)
         ended = as_frame(op, reply, redactor)
         well = frames.went_well(op.command, ended)
         _mark(marks, op.command, ended, well=well)
-        await handle(ended)
+        await wait.tell(ended)
         if well:
             continue
         if not op.go_on:
-            return await _over("halt", handle)
+            return await _over("halt", wait.tell)
         broken = op.group
-    return await _over("end", handle)
+    return await _over("end", wait.tell)
 
 
 def _mark(marks: set[str], command: Command[Any], ended: frames.Ended, *, well: bool) -> None:
@@ -69,28 +80,40 @@ def _mark(marks: set[str], command: Command[Any], ended: frames.Ended, *, well: 
             marks.discard(each.mark)
 
 
-class _Cancel:
-    """Ends a wait once the brake says that steps in flight are to be ended."""
+class _Wait:
+    """Waits for answers; ended once the brake says that steps in flight are to be ended.
 
-    def __init__(self, brake: Brake, scope: anyio.CancelScope) -> None:
-        self._brake, self._scope = brake, scope
+    One scope for all of them, since the first that it ends is the last.
+
+    Attributes:
+        index: The op whose answer is waited for; None between answers, which are taken whole.
+    """
+
+    def __init__(self, brake: Brake, scope: anyio.CancelScope, handle: Handler) -> None:
+        self.brake, self._scope, self._handle = brake, scope, handle
+        self.index: int | None = None
 
     def wake(self) -> None:
-        if self._brake.cancelled:
+        if self.brake.cancelled and self.index is not None:
             self._scope.cancel()
 
+    async def answer(self, link: Answering, op: Op) -> Reply | None:
+        """The reply; where the brake says so meanwhile, this is the end of the scope."""
+        self.index = op.index
+        if self.brake.cancelled:
+            self._scope.cancel()
+            await anyio.lowlevel.checkpoint()
+        reply = await link.answer(op.command)
+        self.index = None
+        return reply
 
-async def _answered(link: Answering, op: Op, brake: Brake) -> Reply | frames.Killed | None:
-    """The reply; that the command was ended, where the brake said so meanwhile."""
-    with anyio.CancelScope() as scope:
-        cancel = _Cancel(brake, scope)
-        brake.attach(cancel)
-        try:
-            cancel.wake()
-            return await link.answer(op.command)
-        finally:
-            brake.detach(cancel)
-    return frames.Killed(op.index, "kill", confirmed=True)
+    async def tell(self, event: frames.Event) -> None:
+        """Hand an event on, also where the reply came at the very moment that it was no longer waited for."""
+        if not self._scope.cancel_called:
+            await self._handle(event)
+            return
+        with anyio.CancelScope(shield=True):
+            await self._handle(event)
 
 
 async def _over(why: frames.DoneWhy, handle: Handler) -> Over:

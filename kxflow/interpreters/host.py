@@ -87,6 +87,7 @@ class HostDrive:
         self._ops: list[Op] = []
         self._turn = 0
         self._watch = self._runner.stopwatch()
+        self._addresses: dict[int, StepResult] = {}
 
     async def run(self, blocked: str = "") -> None:
         """Do every step, as far as the host and the brake let.
@@ -239,7 +240,7 @@ class HostDrive:
         slot = item.slot
         began = performed.status is not Status.Unreachable
         tries = (*self._ledger.tries(slot), *((performed.attempt,) if began else ()))
-        result = judged(slot.step, settle(self._place(slot), performed, digest=item.what.digest, attempts=tries))
+        result = judged(slot.step, settle(self._at(slot), performed, digest=item.what.digest, attempts=tries))
         if tries_left(slot.step, result) and not self._brake.stopped:
             self._ledger.failed[slot.index] = result
             await self._pause(slot, result)
@@ -288,7 +289,7 @@ class HostDrive:
             await self._caller.ended([evolve(self._place(slot), reason=why) for slot in rest])
 
     async def _began(self, slot: Slot) -> None:
-        at = self._place(slot)
+        at = self._at(slot)
         await self._caller.tell(
             StepBegan(
                 run=at.run,
@@ -305,7 +306,7 @@ class HostDrive:
     async def _chunk(self, item: Item, stream: str, data: bytes) -> None:
         if item.sensitive:
             return
-        at = self._place(item.slot)
+        at = self._at(item.slot)
         await self._caller.tell(
             OutputChunk(
                 module=at.module,
@@ -318,11 +319,19 @@ class HostDrive:
             )
         )
 
+    def _at(self, slot: Slot) -> StepResult:
+        """The address of a slot, made once; its times and its status say nothing."""
+        found = self._addresses.get(slot.index)
+        if found is None:
+            found = self._addresses[slot.index] = self._place(slot)
+        return found
+
     def _place(self, slot: Slot) -> StepResult:
+        """The record of a slot that never began, as of now."""
         return self._post.blank(self._post.plan, slot, self._ctx.host.name)
 
     def _sent(self, slot: Slot, what: Do) -> Sent:
-        at = self._place(slot)
+        at = self._at(slot)
         tries = len(self._ledger.tries(slot)) + 1
         return Sent(at.module, at.task, at.step, at.host, at.position, what.digest, tries)
 

@@ -16,7 +16,7 @@ from kxflow.interpreters.brake import Brake
 from kxflow.interpreters.clock import Clock
 from kxflow.interpreters.converse import Conversation, Handler, Limits, Over
 from kxflow.interpreters.into import SLACK, Taker
-from kxflow.interpreters.ports import Answering, Connector, Link, LinkBrokenError, ReachError
+from kxflow.interpreters.ports import Connector, Link, LinkBrokenError, ReachError, answers
 from kxflow.interpreters.upload import Segment, pieces, segments
 from kxflow.shell import frames
 from kxflow.shell.compile import compile as compile_program
@@ -122,7 +122,7 @@ class Lane:
         try:
             link = await self.link()
             await before_send()
-            if isinstance(link, Answering):
+            if answers(link):
                 return await ask(link, ops, brake, handle, self.wires.redactor, self._marks)
             if any(op.command.in_two for op in ops):
                 return await self._in_segments(ops, brake, handle)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from attrs import frozen
 
@@ -113,6 +113,11 @@ class Answering(Link, Protocol):
     async def answer(self, command: Command[Any], /) -> Reply | None:
         """Perform a command; None where the connection is lost in the middle of it."""
         ...
+
+
+def answers(link: Link) -> TypeGuard[Answering]:
+    """It answers commands itself. By its one name: a check of the whole protocol costs more than a step does."""
+    return hasattr(link, "answer")
 
 
 class Connector(Protocol):
@@ -248,4 +253,5 @@ __all__ = [
     "Reply",
     "Sent",
     "Sink",
+    "answers",
 ]

@@ -84,7 +84,10 @@ class Stream:
             raise StopAsyncIteration
         receive = self._start()
         try:
-            return await receive.receive()
+            try:
+                return receive.receive_nowait()
+            except anyio.WouldBlock:
+                return await receive.receive()
         except anyio.EndOfStream:
             await self.aclose()
             raise StopAsyncIteration from None
@@ -119,8 +122,12 @@ class Stream:
 
 
 async def _hand_on(send: MemoryObjectSendStream[Event], event: Event) -> None:
+    """Only where the buffer is full does it wait, and let others run: the reader is behind, and is one of them."""
     try:
-        await send.send(event)
+        try:
+            send.send_nowait(event)
+        except anyio.WouldBlock:
+            await send.send(event)
     except (anyio.BrokenResourceError, anyio.ClosedResourceError):
         return  # nobody reads any more; sinks were told
 

@@ -122,11 +122,11 @@ def _change(payload: Any) -> Change | None:
 
 
 def _judge(command: Command[Any], ended: frames.Ended, where: str) -> tuple[Status, str, Fault | None, Any]:
-    what = "the command" if command.sensitive else f"`{_short(str(command))}`"
     if ended.how == "ran" and ended.exit_code not in command.ok_codes:
         if command.tells and not command.sensitive and (words := str(ended.stderr).strip().splitlines()):
             said = "; ".join(_short(each, 300) for each in words[-2:])
             return _failed("exit", f"{said} (exit status {ended.exit_code})", where)
+        what = "the command" if command.sensitive else f"`{_short(str(command))}`"
         if ended.signal is not None:
             return _failed("signal", f"{what} was ended by signal {ended.signal}", where)
         return _failed("exit", f"{what} ended with exit status {ended.exit_code}", where)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 from attrs import Factory, mutable
 
@@ -17,9 +18,15 @@ from kxflow.values.fault import Fault
 
 @mutable(eq=False)
 class _Batch:
-    """Entries that share a write. `fault` is what its callers raise: none only once all is durable."""
+    """Entries that share a write. `fault` is what its callers raise: none only once all is durable.
+
+    Attributes:
+        led: One of its callers sees to it; the others wait for `told`.
+    """
 
     entries: list[Entry] = Factory(list)
+    led: bool = False
+    told: anyio.Event = Factory(anyio.Event)
     settled: bool = False
     fault: Fault | None = Fault("sink_io", "the log was not written")
 
@@ -58,16 +65,29 @@ class GroupCommit:
             raise JournalError(batch.fault)
 
     async def _see_to(self, batch: _Batch) -> None:
+        while not batch.settled:
+            if batch.led:
+                await batch.told.wait()
+                continue
+            batch.led = True
+            try:
+                await self._write(batch)
+            finally:  # all at once: with the turn passed from one to the next, the disk would wait for each of them
+                batch.led = False
+                batch.told.set()
+                batch.told = anyio.Event()
+
+    async def _write(self, batch: _Batch) -> None:
+        # One round of the event loop: who was woken together by the batch before comes along, in one write.
+        await anyio.lowlevel.checkpoint()
         async with self._turn:
-            if batch.settled:
-                return
             if batch is self._next:
                 self._next = _Batch()
             await anyio.to_thread.run_sync(self._settle, batch, limiter=self._threads)
 
     def _settle(self, batch: _Batch) -> None:
-        # asyncio's own cancel reaches into the shield above: it leaves this thread running and gives the turn to
-        # the next caller, who then waits here for the first thread, and finds its batch settled.
+        # asyncio's own cancel reaches into the shield above: it leaves this thread running, and another caller sees
+        # to the batch, who then waits here for the first thread, and finds it settled.
         with self._writing:
             if batch.settled:
                 return

@@ -39,6 +39,8 @@ class Output:
     @classmethod
     def of(cls, data: bytes) -> Output:
         """The record of bytes that are all at hand."""
+        if not data:
+            return cls()
         import hashlib
 
         head, rest = data[:HEAD], data[HEAD:]

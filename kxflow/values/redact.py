@@ -185,12 +185,14 @@ class Redactor:
 
     def redact(self, data: bytes) -> bytes:
         """The data with every form of every secret masked; the data itself where there is none."""
+        if not self._known:
+            return data
         return self.masked(data, self.find(data))
 
     def find(self, data: bytes) -> list[Span]:
         """Where forms of secrets stand, in order of their beginnings; they may overlap."""
         if len(self._forms) <= _FEW:
-            if not any(form in data for form in self._forms):
+            if not self._forms or not any(form in data for form in self._forms):
                 return []
         elif self._keys.isdisjoint(_words(data)):
             return []
