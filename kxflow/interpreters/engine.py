@@ -245,7 +245,8 @@ class Engine:
             layer_failed=its.layer_failed,
             fuse=self._options.fuse,
         )
-        await HostDrive(post, ctx, its.brake, listener).run(its.out.get(host.name, ""))
+        with lane.held():
+            await HostDrive(post, ctx, its.brake, listener).run(its.out.get(host.name, ""))
         if self._last_use.get(host.name, -1) <= its.plan.order and not lane.busy:
             self._lanes.pop(host.name, None)
             await lane.aclose()
@@ -261,11 +262,13 @@ class Engine:
         return found
 
     async def _close_idle(self) -> None:
-        """Close the longest unused connections beyond the bound."""
+        """Close the longest unused connections beyond the bound; ways that nothing is known of are made again."""
         opened = [lane for lane in self._lanes.values() if lane.open]
         idle = [lane for lane in opened if not lane.busy]
         for lane in idle[: max(0, len(opened) - self._options.open_connections)]:
-            await lane.aclose()
+            if not lane.busy:  # while another was closed, it may have come into use for a step with `.on`
+                await lane.aclose()
+        self._lanes = {name: lane for name, lane in self._lanes.items() if not lane.spare}
 
     async def _close_all(self) -> None:
         lanes, self._lanes = self._lanes, {}

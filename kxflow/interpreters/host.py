@@ -149,8 +149,9 @@ class HostDrive:
                 told = True
                 await self._began(item.slot)
 
-        await self._caller.sent([self._sent(item.slot, what)])
-        performed = await LaneRunner(lane, self._brake, began).perform(what.action)
+        with lane.held():
+            await self._caller.sent([self._sent(item.slot, what)])
+            performed = await LaneRunner(lane, self._brake, began).perform(what.action)
         if performed.status is not Status.NotRun:  # else it was stopped before it began: the loop sees the brake
             await self._conclude(item, performed)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, TypeAlias
 
 import anyio
@@ -67,6 +68,7 @@ class Lane:
         self.host = host
         self.wires = wires
         self.busy = 0
+        self._holders = 0
         self._link: Link | None = None
         self._verified: frozenset[Become] = frozenset()
         self._gate = anyio.Lock()
@@ -77,6 +79,20 @@ class Lane:
     def open(self) -> bool:
         """A connection is open."""
         return self._link is not None
+
+    @property
+    def spare(self) -> bool:
+        """Nobody holds it, and another made in its place would be the same."""
+        return not self._holders and not self.open and not self._marks
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """It is in use, though nothing may be under way: whoever asks for the way to this host must be given it."""
+        self._holders += 1
+        try:
+            yield
+        finally:
+            self._holders -= 1
 
     async def link(self) -> Link:
         """The connection; made now where there is none, or where it is known to be gone.
