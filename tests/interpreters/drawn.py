@@ -90,6 +90,13 @@ def step_lists(shape: Shape = Shape()) -> st.SearchStrategy[tuple[kx.Step[Any], 
     return st.composite(lambda draw: Draft(draw, shape).steps(hosts, most=5))()
 
 
+def tasks_of(pipeline: kx.Pipeline, *, after: bool = True) -> list[kx.Task]:
+    """All tasks of a pipeline; those of `after` too, or without them."""
+    inside = [task for each in pipeline.modules for task in (*each.before, *each.tasks)]
+    behind = [*pipeline.after, *(task for each in pipeline.modules for task in each.after)]
+    return [*pipeline.before, *inside, *(behind if after else ())]
+
+
 @functools.cache
 def _below(bound: int) -> st.SearchStrategy[int]:
     """A whole number; made once, for hypothesis looks at every strategy that it meets."""

@@ -41,7 +41,7 @@ def test_under_every_policy_fused_equals_one_at_a_time(pipeline: kx.Pipeline, wo
         assert fused == single
 
 
-@laws(150)
+@laws(100)
 @given(pipeline=pipelines(Shape(extras=STRICT)), world=worlds(lost=True))
 def test_where_connections_are_lost_fused_may_say_lost_for_not_run_and_never_the_reverse(
     pipeline: kx.Pipeline, world: World

@@ -20,7 +20,7 @@ from kxflow.testing.plugin import MakeSshdFleet
 from kxflow.values.action import Command
 from kxflow.values.tally import Tally, Verdict
 from tests.interpreters.doing import KINDS, Doing
-from tests.interpreters.drawn import pipelines
+from tests.interpreters.drawn import pipelines, tasks_of
 from tests.interpreters.hosts import ran
 from tests.interpreters.world import FLEET as WORLD
 from tests.interpreters.world import Hosts, Order, Turns, World, worlds
@@ -217,7 +217,7 @@ class Told:
         self.ended: Counter[tuple[int, str]] = Counter()
         self.late: Counter[str] = Counter()
         self.cancels = False
-        self._several = numbers(tasks_of(pipeline, hooks=True), SEVERAL)
+        self._several = numbers(tasks_of(pipeline), SEVERAL)
         self._stopped: set[int] = set()
 
     def stopped(self, steps: frozenset[int]) -> None:
@@ -231,13 +231,6 @@ class Told:
         if what == "begin" and order.step in self._stopped and not goes_on:
             self.late[order.host] += 1
         (self.begun if what == "begin" else self.ended)[at] += 1
-
-
-def tasks_of(pipeline: kx.Pipeline, *, hooks: bool = False) -> list[kx.Task]:
-    """All its tasks; those of `after` too, where `hooks` says so."""
-    inside = [task for each in pipeline.modules for task in (*each.before, *each.tasks)]
-    behind = [*pipeline.after, *(task for each in pipeline.modules for task in each.after)]
-    return [*pipeline.before, *inside, *(behind if hooks else ())]
 
 
 def numbers(tasks: Iterable[kx.Task], kinds: Container[str] = KINDS) -> frozenset[int]:
@@ -254,7 +247,7 @@ def numbers(tasks: Iterable[kx.Task], kinds: Container[str] = KINDS) -> frozense
 
 def governed(pipeline: kx.Pipeline, log: Told) -> kx.Pipeline:
     """The pipeline with every policy watched: what `after` holds is stopped by its own policy alone."""
-    own = numbers(tasks_of(pipeline))
+    own = numbers(tasks_of(pipeline, after=False))
 
     def watch(task: kx.Task) -> kx.Task:
         policy = pipeline.policy if task.policy is None else task.policy
@@ -264,7 +257,7 @@ def governed(pipeline: kx.Pipeline, log: Told) -> kx.Pipeline:
     return evolve(pipeline.each_task(watch), guard=guard)
 
 
-@laws(150)
+@laws(100)
 @given(pipeline=pipelines(), world=worlds(), concurrency=st.integers(1, 5), fuse=...)
 def test_once_anything_says_stop_no_host_begins_but_what_it_was_told_before(
     pipeline: kx.Pipeline, world: World, concurrency: int, fuse: bool

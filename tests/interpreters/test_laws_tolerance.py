@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import kxflow as kx
 from tests.interpreters.doing import Doing
-from tests.interpreters.drawn import Shape, pipelines
+from tests.interpreters.drawn import Shape, pipelines, tasks_of
 from tests.interpreters.world import World, ran, timeless, worlds
 from tests.laws import laws
 
@@ -34,13 +34,7 @@ HANDLERS: Final[dict[str, Callable[[kx.Step[Any]], kx.Step[Any]]]] = {
 
 def chosen(pipeline: kx.Pipeline, number: int) -> kx.Step[Any] | None:
     """One of the steps of its tasks, hooks among them; none where it has none."""
-    found: list[kx.Step[Any]] = []
-
-    def note(task: kx.Task) -> kx.Task:
-        found.extend(task.steps)
-        return task
-
-    pipeline.each_task(note)
+    found = [step for task in tasks_of(pipeline) for step in task.steps]
     return found[number % len(found)] if found else None
 
 
@@ -49,7 +43,7 @@ def handled(pipeline: kx.Pipeline, name: str, change: Callable[[kx.Step[Any]], k
     return pipeline.each_task(lambda task: task.each(lambda step: change(step) if step.name == name else step))
 
 
-@laws(150)
+@laws(100)
 @given(
     pipeline=pipelines(Shape(policies=False)),
     number=st.integers(0, 30),

@@ -105,6 +105,7 @@ class Hosts:
     heard: Callable[[str, Order], object] = field(default=lambda what, order: None)
     _done: Counter[str] = field(factory=Counter, init=False)
     _paced: Counter[str] = field(factory=Counter, init=False)
+    _links: list[Link] = field(factory=list, init=False)
 
     def answer(self, host: kx.Host, command: Command[Any]) -> kx.Reply | None:
         """As the words say; each answer tells which host gave it."""
@@ -138,10 +139,13 @@ class Hosts:
     async def connect(self, host: kx.Host, cluster: kx.Cluster) -> Link:
         """As `MemoryConnector`, in its own time."""
         await self.wait(host.name)
-        return await kx.MemoryConnector(self.answer, self.refuse, self.pause).connect(host, cluster)
+        link = await kx.MemoryConnector(self.answer, self.refuse, self.pause).connect(host, cluster)
+        self._links.append(link)
+        return link
 
     async def aclose(self) -> None:
-        """Nothing to give up."""
+        """The run is over: it has closed every connection that it opened."""
+        assert not any(link.alive for link in self._links)
 
 
 def ran(pipeline: kx.Pipeline, world: World | None = None, cluster: kx.Cluster = FLEET, **options: Any) -> kx.Report:
