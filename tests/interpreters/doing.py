@@ -11,7 +11,7 @@ from attrs import frozen
 
 import kxflow as kx
 
-WORDS: Final = ("ok", "ok", "fail", "flaky")
+WORDS: Final = ("ok", "ok", "fail", "fail", "flaky")
 
 
 def mark(given: object) -> int:
@@ -74,6 +74,12 @@ class Part:
         return work
 
 
+def _picky(text: str) -> str:
+    if " odd " in text:
+        raise ValueError(text)
+    return text
+
+
 def _odd(part: Part) -> kx.Action[Any]:
     if part.struck:
         raise RuntimeError(part.host)
@@ -84,6 +90,7 @@ KINDS: Final[Mapping[str, Callable[[Part], kx.Action[Any]]]] = {
     "shell": lambda it: it.act(),
     "argv": lambda it: kx.cmd(*it.text().split(), cwd=it.doing.cwd),
     "parse": lambda it: it.act(parse=str),
+    "picky": lambda it: it.act("odd" if it.struck else "ok", parse=_picky),
     "value=": lambda it: it.act(value=it.text("tell"), parse=str),
     "check": lambda it: it.act(check=it.text("look")),
     "check value=": lambda it: it.act(check=it.text("look"), value=it.text("tell")),

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 EXTRAS = ("when", "retry", "until", "rescue", "tolerant", "tolerant", "unreachable", "sensitive")
 CROSS = ("on", "when all")
-STRUCK = ("", "", "web1", "db1", "web0 web2", "db1 web1", "db1 web0 web1 web2")
+STRUCK = ("", "", "web1", "web1", "db1", "web0 web2", "db1 web1", "db1 web0 web1 web2")
 WAVES = (kx.waves(1), kx.waves(2, "100%"), kx.waves("25%", "50%"))
 
 
@@ -81,13 +81,13 @@ class Source:
 
 def pipelines(shape: Shape = Shape()) -> st.SearchStrategy[kx.Pipeline]:
     """Pipelines that `check` finds nothing wrong with."""
-    return st.composite(lambda draw: Draft(draw, shape).pipeline())()
+    return st.composite(lambda draw: Draft.begin(draw, shape).pipeline())()
 
 
 def step_lists(shape: Shape = Shape()) -> st.SearchStrategy[tuple[kx.Step[Any], ...]]:
     """Steps of one task on all hosts, as they may stand there."""
     hosts = frozenset(shape.cluster.names)
-    return st.composite(lambda draw: Draft(draw, shape).steps(hosts, most=5))()
+    return st.composite(lambda draw: Draft.begin(draw, shape).steps(hosts))()
 
 
 def tasks_of(pipeline: kx.Pipeline, *, after: bool = True) -> list[kx.Task]:
@@ -113,6 +113,21 @@ class Draft:
     order: int = 0
     count: int = 0
     finally_: bool = False
+    kinds: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+    most: int = 3
+
+    @classmethod
+    def begin(cls, draw: Callable[[st.SearchStrategy[Any]], Any], shape: Shape) -> Draft:
+        """Nothing yet but how long its tasks are, of which few kinds its steps, and what is said of them.
+
+        Only few kinds at a time, so that these meet.
+        """
+        its = cls(draw, shape)
+        its.kinds = tuple(its.one_of(tuple(KINDS)) for _ in range(4))
+        its.said = tuple(its.one_of((*shape.extras, *(CROSS if shape.cross else ()))) for _ in range(3))
+        its.most = its.one_of((2, 3, 6))
+        return its
 
     def one_of(self, choices: Sequence[T]) -> T:
         """One of these."""
@@ -192,9 +207,9 @@ class Draft:
         self.order += 1
         return made
 
-    def steps(self, hosts: frozenset[str], *, most: int = 4) -> tuple[kx.Step[Any], ...]:
+    def steps(self, hosts: frozenset[str]) -> tuple[kx.Step[Any], ...]:
         """Steps in order."""
-        return tuple(self.step(hosts) for _ in range(self.one_of(range(most + 1))))
+        return tuple(self.step(hosts) for _ in range(self.one_of(range(self.most + 1))))
 
     # -- steps --
 
@@ -202,11 +217,11 @@ class Draft:
         """A step that may take values of those before it, with what is attached to it."""
         number = self.count
         self.count += 1
-        kind = self.one_of(tuple(KINDS))
+        kind = self.one_of(self.kinds)
         word = self.one_of(("held", *WORDS) if "check" in kind else WORDS)
         doing = Doing(kind, number, word, self.struck(), self.shape.cwd)
         made = evolve(kx.step(**self.inputs(hosts))(doing), name=f"s{number}")
-        for _ in range(self.one_of((0, 0, 1, 1, 2))):
+        for _ in range(self.one_of((0, 0, 1, 2, 3))):
             made = self.attach(made, self.one_of(self.extras()), hosts)
         sure = not rescues and not made.conditions and kind not in ("check", "skip")
         if hosts:
@@ -220,7 +235,7 @@ class Draft:
     def extras(self) -> list[str]:
         """What may be attached here."""
         asks = ("failed",) if self.finally_ and self.shape.cross else ()
-        return [*self.shape.extras, *(CROSS if self.shape.cross else ()), *asks]
+        return [*self.said, *asks]
 
     def inputs(self, hosts: frozenset[str]) -> dict[str, Any]:
         """Values of earlier steps, by parameter: at most two."""

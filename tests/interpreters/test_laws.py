@@ -24,7 +24,7 @@ BOUNDS = st.fixed_dictionaries(
 # -- law 1: stream = run = serial --
 
 
-@laws(100)
+@laws(250)
 @given(pipeline=pipelines(), world=worlds(lost=True))
 def test_one_host_at_a_time_stream_run_and_serial_say_the_same(pipeline: kx.Pipeline, world: World) -> None:
     """Law 1: under every policy, where the order in which hosts come is fixed."""
@@ -33,7 +33,7 @@ def test_one_host_at_a_time_stream_run_and_serial_say_the_same(pipeline: kx.Pipe
     assert timeless(folded(pipeline, world, concurrency=1, fuse=False)) == told
 
 
-@laws(100)
+@laws(150)
 @given(pipeline=pipelines(GOING), world=worlds(lost=True), bounds=BOUNDS)
 def test_under_keep_going_stream_run_and_serial_say_the_same(pipeline: kx.Pipeline, world: World, bounds: Any) -> None:
     """Law 1: however many hosts are at work side by side."""

@@ -23,7 +23,7 @@ def both(pipeline: kx.Pipeline, world: World, concurrency: int) -> list[tuple[kx
     return list(zip(fused, single, strict=True))
 
 
-@laws(100)
+@laws(150)
 @given(pipeline=pipelines(Shape(policies=False)), world=worlds(), concurrency=st.integers(1, 5))
 def test_where_no_connection_is_lost_fused_equals_one_at_a_time(
     pipeline: kx.Pipeline, world: World, concurrency: int

@@ -257,7 +257,7 @@ def governed(pipeline: kx.Pipeline, log: Told) -> kx.Pipeline:
     return evolve(pipeline.each_task(watch), guard=guard)
 
 
-@laws(100)
+@laws(200)
 @given(pipeline=pipelines(), world=worlds(), concurrency=st.integers(1, 5), fuse=...)
 def test_once_anything_says_stop_no_host_begins_but_what_it_was_told_before(
     pipeline: kx.Pipeline, world: World, concurrency: int, fuse: bool
