@@ -61,6 +61,8 @@ class RunOptions(TypedDict, total=False):
         connects: Most hosts being connected to at a time; 20.
         open_connections: Most connections that stay open while idle; 256.
         fuse: Steps go out as one program, as far as they can; True.
+        verify: False: what a resource did is not looked at again, its exit status is believed; a second run tells.
+            None or True: as the resource says, and all of the library ask again.
         output: Live output is told as `OutputChunk` events; False.
         connector: How hosts are reached; by SSH, locally or via a command, as the cluster says, where not given.
         run_id: Id of the run; a new one where not given.
@@ -74,6 +76,7 @@ class RunOptions(TypedDict, total=False):
     connects: int
     open_connections: int
     fuse: bool
+    verify: bool | None
     output: bool
     connector: Connector | None
     run_id: str | None
@@ -93,7 +96,12 @@ def _bounds(options: RunOptions) -> Options:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise InvalidError(f"{name}={value!r} cannot be", "give a whole number >= 1")
         numbers[name] = value
-    return Options(**numbers, fuse=options.get("fuse", True), chunks=options.get("output", False))
+    verify = options.get("verify")
+    if verify is not None and not isinstance(verify, bool):
+        raise InvalidError(f"verify={verify!r} cannot be", "give True, False or None")
+    return Options(
+        **numbers, fuse=options.get("fuse", True), chunks=options.get("output", False), verify=verify is not False
+    )
 
 
 def _prepare(pipeline: Pipeline, cluster: Cluster, options: RunOptions) -> RunPlan:

@@ -130,7 +130,8 @@ def test_the_options_of_the_design_are_there() -> None:
     assert Options.__annotations__.keys() >= of_actions | {"capture", "idempotent"}
     for its in (kx.cmd, kx.shell, kx.command):
         assert "parse" in inspect.signature(its).parameters
-    assert RunOptions.__annotations__.keys() >= {"sinks", "concurrency", "connects", "open_connections", "fuse"}
+    of_runs = {"sinks", "concurrency", "connects", "open_connections", "fuse", "verify"}
+    assert RunOptions.__annotations__.keys() >= of_runs
 
 
 def test_the_kinds_of_status_are_seven() -> None:

@@ -64,6 +64,9 @@ only_option = click.option(
 settings_option = click.option(
     "--set", "settings", multiple=True, metavar="K=V", callback=settings_of, help="A variable over all others."
 )
+no_verify_option = click.option(
+    "--no-verify", is_flag=True, help="Believe resources what they did, and do not look again."
+)
 log_option = click.option("--log", metavar="FILE", help="Record every result, one JSON object a line; appended to.")
 
 

@@ -18,6 +18,7 @@ from kxflow.cli.options import (
     limit_option,
     log_option,
     logged,
+    no_verify_option,
     only_option,
     settings_option,
     shown,
@@ -83,8 +84,9 @@ def _plain(value: Any) -> bool:
 @click.argument("saved", metavar="PLAN")
 @log_option
 @concurrency_option
+@no_verify_option
 @click.option("--output", is_flag=True, help="Show every step, and what programs write while they run.")
-def apply(saved: str, log: str | None, concurrency: int, output: bool) -> int:
+def apply(saved: str, log: str | None, concurrency: int, no_verify: bool, output: bool) -> int:
     """Run what was planned and saved, if it would still do what was planned.
 
     The pipeline's file and the inventory are read again, from where they were, and hosts are asked again. Where
@@ -110,6 +112,7 @@ def apply(saved: str, log: str | None, concurrency: int, output: bool) -> int:
         its.cluster,
         sinks=shown(log, verbose=output),
         concurrency=concurrency,
+        verify=not no_verify,
         output=output,
         on_signal=on_signal,
     )

@@ -20,6 +20,7 @@ from kxflow.cli.options import (
     limit_option,
     log_option,
     logged,
+    no_verify_option,
     only_option,
     settings_option,
     shown,
@@ -49,6 +50,7 @@ from kxflow.sinks.wording import count
 @click.option("--keep-going", is_flag=True, help="A host that fails stops no other, where a task has no policy.")
 @concurrency_option
 @click.option("--no-fuse", is_flag=True, help="Send steps one at a time.")
+@no_verify_option
 @click.option("--output", is_flag=True, help="Show every step, and what programs write while they run.")
 def run(
     target: str,
@@ -60,6 +62,7 @@ def run(
     keep_going: bool,
     concurrency: int,
     no_fuse: bool,
+    no_verify: bool,
     output: bool,
 ) -> int:
     """Run a pipeline of a Python file on the hosts of an inventory.
@@ -81,6 +84,7 @@ def run(
         sinks=shown(log, verbose=output),
         concurrency=concurrency,
         fuse=not no_fuse,
+        verify=not no_verify,
         output=output,
         on_signal=on_signal,
     )

@@ -56,9 +56,13 @@ class Content:
 
 
 def ensuring(
-    resource: Resource, wanted: Mapping[str, str | int] | None, *, content: Content | None = None
+    resource: Resource,
+    wanted: Mapping[str, str | int] | None,
+    *,
+    content: Content | None = None,
+    verify: bool = True,
 ) -> Command[Ensured]:
-    """The action that sees to a state; None takes the thing away.
+    """The action that sees to a state; None takes the thing away. Arguments as for `ensure`.
 
     Raises:
         InvalidError: A state that cannot be, an apply that is no command.
@@ -78,6 +82,7 @@ def ensuring(
         keep=DETAIL if content is None else content.keep,
         key=resource.key,
         resource=resource,
+        verify=verify,
     )
     return evolve(command, probe=probe, check=None, idempotent=True)
 
@@ -89,6 +94,7 @@ def ensure(
     name: str | None = None,
     kind: str | None = None,
     content: Content | None = None,
+    verify: bool = True,
 ) -> Step[Ensured]:
     """A step that sees to a state: Skipped where it is there already, Failed where it did not come about.
 
@@ -98,6 +104,7 @@ def ensure(
         name: Of the step; kind and name of the thing where not given.
         kind: What the name begins with, where that is not the thing's kind.
         content: How to see what it holds.
+        verify: Ask again afterwards: a state that did not come about is a failure, whatever the exit status said.
 
     Raises:
         InvalidError: A state or name that cannot be.
@@ -106,7 +113,7 @@ def ensure(
     shown = its if its.isprintable() else ascii(its)[1:-1]
     step_name = check_name(name or f"{kind or resource.key[0]} {shown}"[:200].rstrip(), "step", slash=True)
     try:
-        action = ensuring(resource, wanted, content=content)
+        action = ensuring(resource, wanted, content=content, verify=verify)
     except InvalidError as error:
         raise InvalidError(f"step {step_name!r}: {error.what}", error.remedy) from None
     return Step(name=step_name, build=action, secret=action.sensitive)
@@ -159,8 +166,10 @@ def _back(action: Command[Any], before: State | None) -> Command[Any] | None:
     made: Command[Any] | None = own(before) if own is not None else ensuring(resource, before or None)
     if made is None:
         return None
+    probe = made.probe
     return evolve(
         made,
+        probe=None if probe is None else evolve(probe, verify=probe.verify and action.probe.verify),
         become=action.become,
         env={**action.env, **made.env},
         sensitive=action.sensitive or made.sensitive,

@@ -37,6 +37,7 @@ class Options:
         open_connections: Most connections that stay open while idle.
         fuse: Steps go out as one program, as far as they can.
         chunks: Live output is told as events.
+        verify: Resources are asked again after they acted, as they say; False: none is.
     """
 
     concurrency: int = 50
@@ -44,6 +45,7 @@ class Options:
     open_connections: int = 256
     fuse: bool = True
     chunks: bool = False
+    verify: bool = True
 
 
 class TaskRun:
@@ -82,7 +84,13 @@ class Engine:
         self.ear = Ear(layout, self._wiring, run, clock, journals, deliver, redactor)
         self.ear.on_journal_fault = lambda what: self._stop_all(f"journal: {what}")
         self._wires = Wires(
-            connector, clock, layout.cluster, anyio.Semaphore(options.connects), options.chunks, redactor
+            connector,
+            clock,
+            layout.cluster,
+            anyio.Semaphore(options.connects),
+            options.chunks,
+            redactor,
+            options.verify,
         )
         self._lanes: dict[str, Lane] = {}
         self._faults: dict[str, Status] = {}

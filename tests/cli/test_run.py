@@ -248,6 +248,32 @@ def test_no_fuse_gives_the_same_results(here: Program) -> None:
     assert results("one.ndjson") == results()
 
 
+RESOURCE = """
+import kxflow as kx
+from attrs import frozen
+
+@frozen
+class Idle:
+    key = ("idle", "x")
+
+    def probe(self, wanted):
+        return "true"
+
+    def apply(self, wanted):
+        return "true"
+
+idle = kx.pipeline("idle", kx.module("m", kx.task("t", kx.ensure(Idle(), {"a": "1"}))))
+"""
+
+
+def test_no_verify_believes_resources(here: Program) -> None:
+    """Else one that says it did something, and did not, has failed."""
+    here.file("idle.py", RESOURCE)
+    args = ("run", "idle.py", "-i", "hosts.toml", "--limit", "web1")
+    assert call(*args).code == 1
+    assert call(*args, "--no-verify").code == 0
+
+
 def test_two_runs_go_behind_each_other_into_one_log(here: Program) -> None:
     """A log is appended to."""
     here.file("several.py", SIMPLE)
