@@ -90,12 +90,12 @@ class Absent:
         """A file as far as its content is known, a link, an empty folder; not a tree."""
         if not before:
             return ensuring(self, None)
-        return ensuring(self, before, content=shown(self.path)) if can_come_back(before) else None
+        return ensuring(self, before, content=shown(self.path, follow=False)) if can_come_back(before) else None
 
 
 def nothing(path: str, kind: Kind, *, name: str | None, tree: bool = False) -> Step[Ensured]:
     """A step that sees to it that there is nothing of a kind at a path."""
-    return ensure(Absent(path, kind, tree), None, name=name, content=shown(path))
+    return ensure(Absent(path, kind, tree), None, name=name, content=shown(path, follow=False))
 
 
 def absent(path: PathLike, *, tree: bool = True, name: str | None = None) -> Step[Ensured]:

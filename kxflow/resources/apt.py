@@ -48,7 +48,7 @@ kx_pr() {
   kx_w=
   for kx_n in "$@"; do
     kx_pv "$kx_n"
-    [ "$is" ] || [ "$kx_w" ] || kx_w=$(kx_provided)
+    case $is in '' | config-files) [ "$kx_w" ] || kx_w=$(kx_provided) ;; esac
   done
 }
 kx_provided() {
@@ -57,7 +57,7 @@ kx_provided() {
 }
 # Of several architectures an installed one counts; a name that no package has stands for one that provides it.
 kx_pv() {
-  is= kx_q=$1
+  is= kx_c= kx_q=$1
   case $kx_q in *:*) ;; *) kx_q="$kx_q:*" ;; esac
   while read -r kx_x kx_y kx_z; do
     case $kx_x in
@@ -67,13 +67,13 @@ kx_pv() {
     case $kx_y in
       installed | triggers-*) is=$kx_z; return ;;
       not-installed) ;;
-      config-files) [ "$kx_purge" ] && is=${is:-config-files} ;;
+      config-files) kx_c=config-files ;;
       *) is=$kx_y ;;
     esac
   done <<kx_end
 $kx_h
 kx_end
-  [ "$is" ] || case $kx_w in *", $1 ,"*) is=provided ;; esac
+  [ "$is" ] || case $kx_w in *", $1 ,"*) is=provided ;; *) is=$kx_c ;; esac
 }
 """
 

@@ -131,7 +131,7 @@ def file(
     States: `present`, `absent`. Probe: type, sha256, mode, owner, group of what is given here. A symbolic link is
     followed; where it leads to nothing, the file is made there. A folder, device, pipe or socket is refused, and so is
     a file in a folder that is not there. Absent takes a link away, not what it leads to.
-    Undone: content of up to 256 KiB that was no secret is brought back, and mode and owner with it.
+    Undone: content of up to 256 KiB that was no secret is brought back, and mode and owner with it; a backup stays.
 
     Args:
         path: Absolute.

@@ -59,7 +59,7 @@ class Link:
             return ensuring(self, None)
         if not can_come_back(before):
             return None
-        return ensuring(Link(self.path, force=True), before, content=shown(self.path))
+        return ensuring(Link(self.path, force=True), before, content=shown(self.path, follow=False))
 
 
 def link(
@@ -98,7 +98,7 @@ def link(
     if target is None:
         raise InvalidError(f"link {where} without a target", 'give what it leads to: link("/srv/now", "/srv/v7")')
     its = Link(where, force)
-    content = shown(where) if force else None
+    content = shown(where, follow=False) if force else None
     return ensure(its, {"type": "link", "target": link_target(target)}, name=name, content=content)
 
 

@@ -29,7 +29,7 @@ case $2 in
 installed) case $is in [0-9]*|provided) is=installed;; esac;;
 latest) kx_pl "$1";;
 purged) is=${is:-purged};;
-absent) ;;
+absent) [ "$is" != config-files ] || is= ;;
 *) case $is in $2) is=$2;; esac;;
 esac
 is=${is:-absent}
@@ -112,14 +112,19 @@ class Package:
         return f"kx_age={age} kx_wait={self.lock} kx_rec={recommends} {flags}"
 
     def back(self, before: State) -> Command[Ensured]:
-        """What was not there goes again, with what came along for it; what was comes again in its version."""
-        return ensuring(evolve(self, sweep=True), {name: _back(value) for name, value in before.items()})
+        """What was not there goes again, with what came along for it; what was comes again in its version.
+
+        With its configuration, unless one of them had left that behind when it was removed before.
+        """
+        purge = "config-files" not in before.values()
+        wanted = {name: _back(value, purge=purge) for name, value in before.items()}
+        return ensuring(evolve(self, sweep=True, purge=purge), wanted)
 
 
-def _back(found: str) -> str:
+def _back(found: str, *, purge: bool) -> str:
     """A state that can be brought about again."""
     if found in ("absent", "config-files", "purged"):
-        return "absent"
+        return "purged" if purge else "absent"
     return found if found[0].isdigit() else "installed"
 
 
@@ -149,8 +154,8 @@ def package(
     as installed.
 
     It keeps changed configuration files, asks nothing, and waits for others who hold the locks. An undo removes what
-    was not there and what came along for it and nothing else needs; what was removed comes again in its version, if
-    that is still to be had. Other packages are not removed for it: that fails, and names them.
+    was not there and what came along for it and nothing else needs, with the configuration; what was removed comes
+    again in its version, if that is still to be had. Other packages are not removed for it: that fails, and names them.
 
     Args:
         names: One or several, `NAME`, `NAME:ARCHITECTURE`, `NAME=VERSION`.

@@ -55,18 +55,24 @@ exit
 """
 
 
-def content_of(path: str) -> str:
-    """Shell text that prints what a file holds, one byte more than is kept where that is too much."""
-    return f"[ ! -f {sh(path)} ] || head -c {TEXT_LIMIT + 1} <{sh(path)}"
+def content_of(path: str, *, follow: bool = True) -> str:
+    """Shell text that prints what a file holds, one byte more than is kept where that is too much.
+
+    Args:
+        path: Of the file.
+        follow: Where it is a link, what that leads to; else nothing.
+    """
+    link = "" if follow else f"[ -h {sh(path)} ] || "
+    return f"{link}[ ! -f {sh(path)} ] || head -c {TEXT_LIMIT + 1} <{sh(path)}"
 
 
-def shown(path: str, wanted: bytes | None = None) -> Content:
+def shown(path: str, wanted: bytes | None = None, *, follow: bool = True) -> Content:
     """How to see what a file holds, and what it is to hold where that is text."""
     text = None
     if wanted is not None and len(wanted) <= TEXT_LIMIT and b"\0" not in wanted:
         text = wanted.decode("utf-8", "surrogateescape")
         text = text if text.isascii() or _is_utf8(wanted) else None
-    return Content(detail=content_of(path), wanted=text)
+    return Content(detail=content_of(path, follow=follow), wanted=text)
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -36,6 +36,7 @@ _WHOLE: Final = (
     "expires",
     "aging",
     "folder",
+    "subordinate",
 )
 WHOLE: Final[State] = as_state(dict.fromkeys(_WHOLE, ""))
 """All that bringing an account back needs; the hash of its password is the content."""
@@ -49,6 +50,13 @@ case $kx_w in '!'* | '*'* | '') ;; *) kx_h=${kx_h#'!'} ;; esac
 """
 _KEEP_LOCK: Final = "case $kx_w in '!'* | '*'* | '') ;; *) case $2 in '!'[!!*]*) kx_h='!' ;; esac ;; esac"
 
+# After the fields of passwd, and those of shadow.
+_SAY: Final = {
+    "locked": "case $2 in '!'*) kx_say locked yes ;; *) kx_say locked no ;; esac\n",
+    "expires": 'kx_say expires "${8:-never}"\n',
+    "aging": 'kx_say aging "${3:--1} ${4:--1} ${5:--1} ${6:--1} ${7:--1}"\n',
+    "folder": 'if [ -d "$home" ]; then kx_say folder yes; else kx_say folder no; fi\n',
+}
 # After the fields of passwd. Nothing is lost with a home that holds only what every new one does.
 _CLEAR: Final = """\
 kx_h=$6 kx_u=$3
@@ -61,6 +69,24 @@ mkdir -p -- "${6%/*}/" && (umask 077; mkdir -- "$6") || exit 1
 [ ! -d /etc/skel ] || cp -RP -- /etc/skel/. "$6" || exit 1
 chown -hR -- "$3:$4" "$6" || exit 1
 fi
+"""
+# Ranges of subordinate numbers, as `u:FIRST:COUNT` and `g:FIRST:COUNT`: files belong to these, too.
+_RANGES: Final = """\
+kx_ranges() {
+for kx_i in u g; do
+[ ! -r /etc/sub${kx_i}id ] || while IFS=: read -r kx_x kx_y; do
+[ "$kx_x" != "$1" ] || kx_l=$kx_l\\ $kx_i:$kx_y
+done </etc/sub${kx_i}id
+done
+kx_l=${kx_l#\\ }
+}
+"""
+# Those that `useradd` chose go, those that were there come.
+_RANGE: Final = """\
+kx_range() {
+kx_y=${2#?:}
+usermod $1 ${kx_y%:*}-$((${kx_y%:*} + ${kx_y#*:} - 1)) "$3" || exit 1
+}
 """
 
 
@@ -117,16 +143,10 @@ class User:
             case "password":
                 known = f'if [ "$kx_h" = "$kx_w" ]; then kx_say password {GIVEN}; else kx_say password other; fi\n'
                 return f"{_COMPARED}{known}" if self.password is not None else "kx_say password other\n"
-            case "locked":
-                return "case $2 in '!'*) kx_say locked yes ;; *) kx_say locked no ;; esac\n"
-            case "expires":
-                return 'kx_say expires "${8:-never}"\n'
-            case "aging":
-                return 'kx_say aging "${3:--1} ${4:--1} ${5:--1} ${6:--1} ${7:--1}"\n'
-            case "folder":
-                return 'if [ -d "$home" ]; then kx_say folder yes; else kx_say folder no; fi\n'
+            case "subordinate":
+                return f'{_RANGES}kx_l=; kx_ranges {sh(self.login)}\nkx_say subordinate "$kx_l"\n'
             case _:
-                return f'kx_say {name} "${name}"\n'
+                return _SAY.get(name, f'kx_say {name} "${name}"\n')
 
     def apply(self, wanted: State) -> Command[Any]:
         """By the tools of the `shadow` suite; the hash goes by the stdin of `chpasswd`."""
@@ -148,6 +168,7 @@ class User:
             self._set_password(wanted),
             f"usermod {'-L' if wanted['locked'] == 'yes' else '-U'} {name} || exit 1\n" if "locked" in wanted else "",
             _set_aging(name, wanted),
+            _set_ranges(name, wanted["subordinate"]) if "subordinate" in wanted else "",
         ]
         if folder := wanted.get("folder"):
             parts += [entry("passwd", name, "exit 1"), _FURNISH if folder == "yes" else _CLEAR]
@@ -230,6 +251,20 @@ def _own_group(wanted: State) -> str:
 
 def _leave(name: str, group: str) -> str:
     return f'case " $(id -Gn {name}) " in *{sh(f" {group} ")}*) gpasswd -d {name} {sh(group)} || exit 1 ;; esac\n'
+
+
+def _set_ranges(name: str, ranges: str) -> str:
+    options = {"u": ("-V", "-v"), "g": ("-W", "-w")}
+    take = "\n".join(f"{kind}:*) kx_range {options[kind][0]} $kx_k {name} ;;" for kind in options)
+    give = "".join(f"kx_range {options[each[0]][1]} {sh(each)} {name}\n" for each in ranges.split())
+    return f"""\
+{_RANGES}{_RANGE}kx_l=; kx_ranges {name}
+if [ "$kx_l" != {sh(ranges)} ]; then
+for kx_k in $kx_l; do case $kx_k in
+{take}
+esac; done
+{give}fi
+"""
 
 
 def _set_aging(name: str, wanted: State) -> str:

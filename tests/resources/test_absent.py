@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import kxflow as kx
-from kxflow.resources import absent
+from kxflow.resources import absent, file, link
 from tests.resources.conftest import Box
-from tests.resources.helpers_files import HOSTILE, cycle, fails, give, names, one, skipped, succeeded, tree, undo
+from tests.resources.helpers_files import HOSTILE, cycle, fails, give, names, one, ran, skipped, succeeded, tree, undo
 
 
 def test_a_file_goes_and_comes_back(tmp_path: Path) -> None:
@@ -30,6 +30,24 @@ def test_a_link_goes_and_not_what_it_leads_to(tmp_path: Path) -> None:
     path.symlink_to("folder")
     cycle(absent(path), lambda: tree(tmp_path), drift=lambda: path.symlink_to("nowhere"))
     assert (tmp_path / "folder" / "x").exists()
+
+
+def test_what_a_link_leads_to_is_in_no_record(tmp_path: Path) -> None:
+    """It stays: it is neither in the diff nor kept for undo."""
+    (tmp_path / "real").write_text("s3cret\n")
+    for step in (
+        absent(tmp_path / "link"),
+        link(tmp_path / "link", "other", force=True),
+        file(tmp_path / "link", state="absent"),
+    ):
+        (tmp_path / "link").symlink_to("real")
+        report = ran(step)
+        assert "s3cret" not in repr([*report.to_dicts(), report.results[0].payload])
+        back = undo(step, report.results[0])
+        assert back is not None
+        succeeded(back)
+        assert (tmp_path / "link").readlink() == Path("real")
+        (tmp_path / "link").unlink()
 
 
 def test_a_tree_goes_and_cannot_come_back(tmp_path: Path) -> None:

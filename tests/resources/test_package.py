@@ -223,6 +223,26 @@ def test_changed_configuration_is_kept_and_purged_only_when_asked(box: Box, debs
     assert ran(box.cluster, package("kxconf", state="absent", purge=True)).status is kx.Status.Skipped
 
 
+def test_an_undo_leaves_no_configuration_that_was_not_there(box: Box, debs: Path) -> None:
+    """What was removed before and had left its own keeps that."""
+    deb(debs, "kxconf", files={"etc/kxconf.conf": "by package"}, Conffiles="/etc/kxconf.conf")
+    deb(debs, "kxneeds", Depends="kxconf")
+    index(debs)
+    for name in ("kxconf", "kxneeds"):
+        first = done(box.cluster, package(name))
+        assert undone(box.cluster, package(name), before(first)).status.ok
+        assert installed(box) == ""
+        assert not box.path("/etc/kxconf.conf").exists()
+    done(box.cluster, package("kxconf"))
+    done(box.cluster, package("kxconf", state="absent"))
+    again = done(box.cluster, package("kxconf"))
+    assert again.change is not None
+    assert again.change.diff == "-kxconf config-files\n+kxconf installed"
+    assert undone(box.cluster, package("kxconf"), before(again)).status.ok
+    assert installed(box) == "kxconf 1.0 config-files\n"
+    assert box.path("/etc/kxconf.conf").read_text() == "by package\n"
+
+
 def test_a_package_that_is_half_there_is_seen_through(box: Box, debs: Path) -> None:
     """One whose script failed is no installed one; the next run mends it."""
     deb(debs, "kxhalf", Postinst="test -e /srv/let")

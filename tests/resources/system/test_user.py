@@ -62,6 +62,22 @@ def test_user_that_goes_comes_back_with_everything(box: Box) -> None:
     cycle(box, user("ann", state="absent"), look=f"{LOOK}; ls /home/ann; id -Gn ann | tr ' ' '\\n' | sort")
 
 
+def test_user_that_comes_back_has_its_subordinate_numbers(box: Box) -> None:
+    """Files of its containers belong to them; those that a new account would get are others."""
+    box.sh("touch /etc/subuid /etc/subgid; useradd -m ann; useradd -m bob; userdel -r bob")
+    for flag, span in (("-v", "700000-700009"), ("-v", "800000-865535"), ("-w", "900000-900000")):
+        box.sh(f"usermod {flag} {span} ann")
+    look = f"{LOOK}; cat /etc/subuid /etc/subgid"
+    before = box.sh(look)
+    step = user("ann", state="absent")
+    gone = succeeds(box, step)
+    assert "ann" not in box.sh("cat /etc/subuid /etc/subgid")
+    box.sh("useradd -m -u 5555 eve")
+    succeeds(box, undoing(step, gone))
+    box.sh("userdel -r eve 2>/dev/null")
+    assert box.sh(look) == before
+
+
 def test_user_absent_with_its_home_cannot_be_undone(box: Box) -> None:
     """A home that went is not invented again."""
     box.sh("useradd -m ann; touch /home/ann/data")
