@@ -20,6 +20,7 @@ class Resource(Protocol):
     Its shell text is run by the host's `sh`, with the words of `kxflow.shell.library` at hand.
     It may have two more methods: `back(before) -> Command | None`, how to undo where ensuring `before` does not do,
     None where nothing does; `told(before, after) -> Ensured`, what to tell where that is not the state that was wanted.
+    Where it is a part of a file, `within` is the path of that: a plan knows then what else has to do with it.
     """
 
     @property

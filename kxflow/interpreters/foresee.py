@@ -67,6 +67,7 @@ class Foresight:
         self._bound = anyio.Semaphore(concurrency)
         self._values: Values = {}
         self._predicted: dict[str, dict[Key, State]] = {}
+        self._places: dict[str, dict[str, dict[Key, bool]]] = {}
         self._marked: dict[str, set[str]] = {}
         self._unreachable: dict[str, str] = {}
         self._entries: list[Planned] = []
@@ -196,6 +197,8 @@ class Foresight:
             told = str(ended.stderr).strip().splitlines()
             return Seen(Effect.unknown, f"its state cannot be seen{earlier}" + (f": {told[-1]}" if told else ""))
         ensured = verdicts.seen(probe, ended)
+        if self._crossed(probe, ensured, host):
+            return Seen(Effect.unknown, "it depends on what earlier steps change", value=ensured)
         whole = known.get(probe.key)
         if whole is not None:
             ensured = evolve(ensured, before=_part(whole, ensured.after))
@@ -208,6 +211,18 @@ class Foresight:
             frozendict({**(ensured.before or {}), **(whole or {}), **ensured.after}) if ensured.after else GONE
         )
         return Seen(Effect.change, "", ensured, ensured)
+
+    def _crossed(self, probe: Probe, ensured: Ensured, host: str) -> bool:
+        """An earlier step has to do with the same path, and one of the two with all that is there."""
+        path = getattr(probe.resource, "within", probe.key[1])
+        if not path.startswith("/"):
+            return False
+        others = self._places.setdefault(host, {}).setdefault(path, {})
+        part = bool(ensured.after) and (path != probe.key[1] or "sha256" not in ensured.after)
+        crossed = any(key != probe.key and not (part and its) for key, its in others.items())
+        if crossed or ensured.changed:
+            others[probe.key] = part
+        return crossed
 
     def _settle(self, task: TaskPlan, host: Host, item: _Item) -> None:
         """The entry of a step, and the value that later ones may take."""

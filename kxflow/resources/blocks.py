@@ -48,6 +48,11 @@ class Block:
         return ("block", f"{self.path} {self.begin}")
 
     @property
+    def within(self) -> str:
+        """The file that it is a part of."""
+        return self.path
+
+    @property
     def wanted(self) -> dict[str, str]:
         """The state that it is to be in."""
         if self.text is None:

@@ -50,6 +50,11 @@ class HostsEntry:
         return ("hosts_entry", f"{' '.join(self.names)} (IPv{self.family})")
 
     @property
+    def within(self) -> str:
+        """The file that it is a part of."""
+        return FILE
+
+    @property
     def _given(self) -> dict[str, str]:
         return {"kx_names": " ".join(self.names), "kx_family": str(self.family)}
 

@@ -61,6 +61,11 @@ class Line:
         return ("line", f"{self.path} {its}")
 
     @property
+    def within(self) -> str:
+        """The file that it is a part of."""
+        return self.path
+
+    @property
     def wanted(self) -> dict[str, str]:
         """The state that it is to be in."""
         if not self.present:

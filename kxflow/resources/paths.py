@@ -21,6 +21,11 @@ _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 
 RIGHTS: Final = ("mode", "owner", "group")
 _ASK: Final = {"mode": "$mode", "owner": "$owner", "group": "$group", "uid": "$uid", "gid": "$gid"}
+_NAMELESS: Final = {
+    "owner": '[ "$owner" != UNKNOWN ] || owner=$uid\n',
+    "group": '[ "$group" != UNKNOWN ] || group=$gid\n',
+}
+"""A number that has no name is told as it is, as `chown` takes it."""
 
 
 def remote_path(path: PathLike, what: str = "path") -> str:
@@ -134,7 +139,7 @@ def word_chunks(words: Iterable[str], most: int = 64 * 1024) -> Iterator[str]:
 
 def ask_rights(wanted: Mapping[str, str]) -> str:
     """Shell text that prints the attributes of `rights`, after `kx_stat`."""
-    return "\n".join(f'kx_say {name} "{_ASK[name]}"' for name in wanted if name in _ASK)
+    return "\n".join(f'{_NAMELESS.get(name, "")}kx_say {name} "{_ASK[name]}"' for name in wanted if name in _ASK)
 
 
 def own_words(wanted: State) -> str:

@@ -42,6 +42,11 @@ class Replacement:
         return ("replace", f"{self.path} {self.ere.text}")
 
     @property
+    def within(self) -> str:
+        """The file that it is a part of."""
+        return self.path
+
+    @property
     def _sed(self) -> str:
         """A `sed` that replaces, from stdin to stdout."""
         its = f"s{_DELIMITER}{self.ere.text}{_DELIMITER}{self.text}{_DELIMITER}g"

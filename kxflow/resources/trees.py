@@ -27,8 +27,16 @@ TEMPS: Final = ".kx.????????"
 # never hold `//`, so what follows is told from them. All names go through the tools as arguments, many at a time (loops
 # in a shell are quadratic where they shift arguments: 80 s for 20,000 files); only those with a backslash or a line
 # break, and links, one by one. kx_gnu and kx_bsd hold formats of `stat` for mode and owner of what is no link, kx_gnu_l
-# and kx_bsd_l for those of links, where that is asked for.
+# and kx_bsd_l for those of links, where that is asked for. GNU's says UNKNOWN for a number that has no name, where
+# BSD's says the number; so that is asked for as well, and kx_who leaves one of the two.
 LIST: Final = r"""
+kx_who='
+/^m /{
+s/^\(m [^ ]*:\)UNKNOWN=/\1/
+s/^\(m [^ ]*:\)UNKNOWN=/\1/
+s/^\(m [^ =]*\)=[0-9]*/\1/
+s/^\(m [^ =]*\)=[0-9]*/\1/
+}'
 kx_nl='
 '
 kx_odd=$(printf '*[\\\\\r\n]*')
@@ -89,7 +97,7 @@ kx_list() {
     -o $kx_only -type f -exec $kx_hash {} + -exec $kx_stat "m $kx_form $kx_name" {} + \
     -o $kx_only -type d -exec $kx_stat "d - $kx_name${kx_nl}m $kx_form $kx_name" {} + \
   || echo '!'; } |
-    sed 's/^\([0-9a-f]\{64\}\) [ *]*/f \1 /' | sort -t ' ' -k 3
+    sed "s/^\\([0-9a-f]\\{64\\}\\) [ *]*/f \\1 /$kx_who" | sort -t ' ' -k 3
 }
 """
 
@@ -188,9 +196,11 @@ class Modes:
     @property
     def formats(self) -> str:
         """What `LIST` needs to know of it."""
-        names = [(self.owner, "u", "U", "Su"), (self.group, "g", "G", "Sg")]
-        gnu = "".join(f":%{number if its.isdecimal() else name}" for its, number, name, _ in names if its is not None)
-        bsd = "".join(f":%{number if its.isdecimal() else name}" for its, number, _, name in names if its is not None)
+        gnu = bsd = ""
+        for its, number, name, bsd_name in ((self.owner, "u", "U", "Su"), (self.group, "g", "G", "Sg")):
+            if its is not None:
+                gnu += f":%{number}" if its.isdecimal() else f":%{name}=%{number}"
+                bsd += f":%{number}" if its.isdecimal() else f":%{bsd_name}"
         links = (f"-{gnu}", f"-{bsd}") if gnu else ("", "")
         return f"kx_gnu=%a{gnu} kx_bsd=%Lp{bsd} kx_gnu_l={links[0]} kx_bsd_l={links[1]}\n"
 

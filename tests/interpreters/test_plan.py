@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kxflow as kx
-from kxflow.resources import file
+from kxflow.resources import absent, block, file, line
 from kxflow.sinks import foreseen
 from kxflow.values.plan import compare
 from kxflow.values.state import State
@@ -72,6 +72,38 @@ def test_later_steps_see_what_earlier_ones_would_change(tmp_path: Path) -> None:
     diffs = [each.change.diff for each in plan if each.change is not None]
     assert diffs[0].endswith("-old\n+new")
     assert diffs[1].endswith("-new\n+old")
+
+
+def test_a_step_that_depends_on_what_an_earlier_one_writes_is_unknown(tmp_path: Path) -> None:
+    """A line of a file that gets other content, content of a file that gets another line; neither is a guess."""
+    path, other = tmp_path / "conf", tmp_path / "other"
+    path.write_text("old\n")
+    other.write_text("new\n")
+    steps = [
+        file(path, content="old\nnew\n"),
+        line(path, "new"),
+        line(other, "x"),
+        block(other, "y"),
+        line(other, "new"),
+        file(other, mode=0o600),
+        file(other, content="new\n", name="content"),
+        absent(path),
+        absent(tmp_path / "gone"),
+    ]
+    plan = kx.plan(one(*steps), HERE.only(kx.host("a")))
+    crossed = ("unknown", "it depends on what earlier steps change")
+    changes = ("would change", "")
+    assert told(plan) == [
+        changes,
+        crossed,
+        changes,
+        changes,
+        ("no change", "check"),
+        changes,
+        crossed,
+        crossed,
+        ("no change", "check"),
+    ]
 
 
 def test_a_step_whose_input_is_not_known_yet_is_not_called(tmp_path: Path) -> None:

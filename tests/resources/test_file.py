@@ -23,6 +23,7 @@ from tests.resources.helpers_files import (
     CountingConnector,
     cycle,
     fails,
+    give,
     names,
     needs_root,
     one,
@@ -31,6 +32,7 @@ from tests.resources.helpers_files import (
     succeeded,
     tree,
     undo,
+    undone,
 )
 
 BIG = b"line \0 of bytes \xff\n" * 10_000
@@ -282,6 +284,20 @@ def test_mode_and_owner_of_the_old_file_are_kept(tmp_path: Path) -> None:
         succeeded(file(path, content=f"new {uid}"))
         at = path.stat()
         assert (at.st_uid, at.st_gid, at.st_mode & 0o7777) == (uid, gid, 0o4640)
+
+
+@needs_root
+def test_an_owner_without_a_name_is_given_back(tmp_path: Path) -> None:
+    """Its number is told, in a form that can be given again."""
+    path = tmp_path / "f"
+    path.write_text("x")
+    give(path, 54321, 54322)
+    step = file(path, content="y", owner=OWNER, group=OWNER)
+    result = succeeded(step)
+    assert result.change is not None
+    assert "-owner 54321\n-group 54322\n" in result.change.diff
+    undone(step, result)
+    assert (path.stat().st_uid, path.stat().st_gid) == (54321, 54322)
 
 
 def test_an_owner_that_is_not_there_fails_and_changes_nothing(tmp_path: Path) -> None:

@@ -19,7 +19,18 @@ from kxflow.resources import sync, trees
 from kxflow.resources.parcels import Parcel
 from kxflow.resources.trees import Entry, Modes
 from kxflow.values.action import Command
-from tests.resources.helpers_files import HOSTILE, cycle, fails, needs_root, skipped, succeeded, tree, undo, undone
+from tests.resources.helpers_files import (
+    HOSTILE,
+    cycle,
+    fails,
+    give,
+    needs_root,
+    skipped,
+    succeeded,
+    tree,
+    undo,
+    undone,
+)
 
 BOTH = pytest.mark.parametrize("delete", [False, True], ids=["keep", "delete"])
 
@@ -204,6 +215,24 @@ def test_modes_and_owners_that_are_given_hold_for_everything(source: Path, targe
 
 
 @needs_root
+@needs_root
+@BOTH
+def test_owners_without_a_name_are_given_back(source: Path, target: Path, delete: bool) -> None:
+    """Of files, links and folders, whatever their names hold."""
+    target.mkdir()
+    for name in ("UNKNOWN=5", "a=b:UNKNOWN=5"):
+        (source / name).write_text("x")
+    succeeded(sync(target, source, owner="root", group="root"))
+    for path in target.rglob("*"):
+        give(path, 54321, 54322)
+    before = tree(target)
+    step = sync(target, source, owner="games", group="games", delete=delete)
+    result = succeeded(step)
+    skipped(step)
+    undone(step, result)
+    assert tree(target) == before
+
+
 def test_group_alone_is_seen_to(source: Path, target: Path) -> None:
     """The owner is whoever unpacks."""
     step = sync(target, source, delete=True, group="games")
