@@ -52,6 +52,28 @@ def preformatted(name: str, text: str) -> str:
     return f"<p>{escaped(name)}</p><pre>{escaped(text)}</pre>" if text else ""
 
 
+_TONES: Final = {"+": "green", "-": "red", "@": "teal"}
+
+
+def diff(name: str, text: str, *, most: int = 200) -> str:
+    """A named diff: what comes is green, what goes is red; of at most so many lines; nothing where it is empty.
+
+    >>> diff("a", "-<old>")
+    '<p>a</p><pre><span style="color:red">-&lt;old&gt;</span></pre>'
+    """
+    lines = text.split("\n")
+    shown = [_toned(each) for each in lines[:most]]
+    if len(lines) > most:
+        shown.append(f"… and {len(lines) - most} more lines")
+    body = "\n".join(shown)
+    return f"<p>{escaped(name)}</p><pre>{body}</pre>" if text else ""
+
+
+def _toned(line: str) -> str:
+    tone = _TONES.get(line[:1])
+    return escaped(line) if tone is None else f'<span style="color:{tone}">{escaped(line)}</span>'
+
+
 class Block(str):
     """Text whose line breaks count, as a cell."""
 

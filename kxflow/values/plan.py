@@ -19,6 +19,7 @@ from kxflow.values.freeze import freeze
 from kxflow.values.result import Change, Position
 
 VERSION: Final = 1
+_DIFFS: Final = 50
 
 
 class Effect(Enum):
@@ -177,14 +178,15 @@ class Plan:
         return f"Plan({self.pipeline}: {told or 'nothing'})"
 
     def _repr_html_(self) -> str:
-        from kxflow.values.markup import preformatted, table, title
+        from kxflow.values.markup import diff, line, table, title
 
         shown = sorted(self.entries, key=lambda each: list(Effect).index(each.effect))
         rows = ((each.host, each.path, each.effect.value, each.reason or each.undo) for each in shown)
-        diffs = "".join(
-            preformatted(str(each), each.change.diff) for each in self.changes[:50] if each.change is not None
-        )
-        return title(repr(self)) + table(("host", "step", "effect", "why"), rows, total=len(self)) + diffs
+        changing = [(each, each.change) for each in self.changes if each.change is not None]
+        diffs = "".join(diff(str(each), change.diff) for each, change in changing[:_DIFFS])
+        more = len(changing) - _DIFFS
+        rest = line(f"… and {more} more diffs") if more > 0 else ""
+        return title(repr(self)) + table(("host", "step", "effect", "why"), rows, total=len(self)) + diffs + rest
 
 
 @frozen

@@ -259,8 +259,28 @@ def test_a_plan_is_shown_with_diffs_and_alike_hosts_together(tmp_path: Path) -> 
     coloured = io.StringIO()
     foreseen.show(plan, coloured, color=True)
     assert "\x1b[32m    +new" in coloured.getvalue()
-    assert "<pre>" in plan._repr_html_()
-    assert "\x1b" not in plan._repr_html_()
+
+
+def test_a_plan_in_a_notebook_has_coloured_diffs(tmp_path: Path) -> None:
+    """Green for what comes, red for what goes; what a host or a file says is text, whatever it holds."""
+    path = tmp_path / "f"
+    path.write_bytes(b"\x1b[2J<script>old</script>\nkept\n")
+    html = kx.plan(one(file(path, content="<b>new</b>\nkept\n")), HERE.only(kx.host("a")))._repr_html_()
+    assert '<span style="color:red">-\\x1b[2J&lt;script&gt;old&lt;/script&gt;</span>\n' in html
+    assert '<span style="color:green">+&lt;b&gt;new&lt;/b&gt;</span>\n' in html
+    assert '<span style="color:teal">@@ -1,2 +1,2 @@</span>\n' in html
+    assert "\n kept</pre>" in html
+    assert "\x1b" not in html
+    assert "<script>" not in html
+
+
+def test_a_notebook_is_not_flooded(tmp_path: Path) -> None:
+    """Of many diffs the first fifty, of a long one the first lines; how much is left out is said."""
+    steps = [file(tmp_path / f"f{n}", content="x\n" * (1000 if n == 0 else 1)) for n in range(60)]
+    html = kx.plan(one(*steps), HERE.only(kx.host("a")))._repr_html_()
+    assert html.count("<pre>") == 50
+    assert "more lines</pre>" in html
+    assert html.endswith("<p>… and 10 more diffs</p>")
 
 
 def test_plans_have_no_truth_value() -> None:
