@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from attrs import evolve
 
@@ -19,10 +19,9 @@ from kxflow.flow.wiring import Missing, Values, Wiring
 from kxflow.values.action import Action, digest
 from kxflow.values.context import HostContext
 from kxflow.values.host import Host
-from kxflow.values.result import ABSENT, Status, StepResult
+from kxflow.values.result import ABSENT, KEPT, UNDO, Status, StepResult
 from kxflow.values.state import Ensured, State, from_record
 
-UNDO: Final = "@undo"
 _Done = Mapping[tuple[int, int, int], Mapping[str, StepResult]]
 
 
@@ -119,12 +118,12 @@ def _action(
     ctx = HostContext(layout.cluster[result.host], layout.cluster, result.run)
     given = wiring.gather(slot.step.inputs, plan, slot, result.host, values)
     if isinstance(given, Missing):
-        return skip(f"cannot be taken back: {given.why}")
+        return skip(f"{KEPT}{given.why}")
     what = decide(evolve(slot.step, conditions=()), ctx, given, where=plan.path(slot))
     if not isinstance(what, Do):
         return skip("nothing to take back")
     if result.digest and digest(what.action) != result.digest:
-        return skip("cannot be taken back: the step is another by now")
+        return skip(f"{KEPT}the step is another by now")
     before = before_of(result)
     back = undo_of(what.action, before)
     return skip(_why(what.action, before)) if back is None else back
@@ -132,7 +131,7 @@ def _action(
 
 def _why(action: Action[Any], before: State | None) -> str:
     why = why_no_undo(action, before)
-    return f"cannot be taken back: {why}" if why else "nothing to take back"
+    return f"{KEPT}{why}" if why else "nothing to take back"
 
 
 def before_of(result: StepResult) -> State | None:

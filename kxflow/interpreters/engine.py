@@ -9,7 +9,7 @@ from attrs import frozen
 
 from kxflow.flow.layout import AFTER, Layout, ModulePlan, TaskPlan
 from kxflow.flow.policy import Waves, cut
-from kxflow.flow.undo import UNDO, taking_back
+from kxflow.flow.undo import taking_back
 from kxflow.flow.wiring import Wiring
 from kxflow.interpreters.brake import Brake
 from kxflow.interpreters.clock import Clock
@@ -23,7 +23,7 @@ from kxflow.values.event import OutputChunk, StepBegan, StepRetried
 from kxflow.values.fault import Fault
 from kxflow.values.host import Host
 from kxflow.values.redact import Redactor
-from kxflow.values.result import Status, StepResult
+from kxflow.values.result import UNDO, Status, StepResult
 from kxflow.values.tally import Tally, Verdict
 
 

@@ -95,6 +95,8 @@ class Live:
             self.line(text, "dim")
         for fault in faults:
             self.line(wording.run_fault(fault), "red")
+        if undone := wording.undone(run):
+            self.line(undone, "yellow" if run.undone.kept else "")
         word, good = wording.verdict(run, faults, whole=whole)
         self.line(wording.tally(run, word, now), "bold green" if good else "bold red")
 

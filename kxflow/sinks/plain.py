@@ -35,6 +35,8 @@ class Plain:
         """What went wrong, and the tally."""
         word, _ = wording.verdict(run, faults, whole=whole)
         self.line(wording.tally(run, word, now))
+        if undone := wording.undone(run):
+            self.line(undone)
         for what, where in list(run.troubles.items())[:SHOWN]:
             self.line("")
             self.line(f"{wording.hosts(where)}: {wording.fault_line(what, '').lstrip()}")

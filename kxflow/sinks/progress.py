@@ -10,7 +10,7 @@ from attrs import field, frozen, mutable
 
 from kxflow.values.event import TaskShape
 from kxflow.values.report import last_lines
-from kxflow.values.result import Status, StepResult
+from kxflow.values.result import KEPT, UNDO, Status, StepResult
 
 GROUPS: Final = 200
 NAMED: Final = 3
@@ -136,6 +136,42 @@ def trouble(result: StepResult) -> Trouble:
 
 
 @mutable(eq=False)
+class Undone:
+    """What a run took back.
+
+    Attributes:
+        steps: How many, on each host by itself.
+        kept: Where steps were not, by path and reason; at most 200 kinds.
+        others: How many of further kinds.
+    """
+
+    steps: int = 0
+    kept: dict[tuple[str, str], Where] = field(factory=dict)
+    others: int = 0
+
+    def take(self, result: StepResult) -> None:
+        """Count a result, if it is one of an undo."""
+        if result.module != UNDO:
+            return
+        if result.status is Status.Succeeded:
+            self.steps += 1
+        elif why := _why_kept(result):
+            key = (f"{result.task}/{result.step}", why)
+            if key in self.kept or len(self.kept) < GROUPS:
+                self.kept.setdefault(key, Where()).add(result.host)
+            else:
+                self.others += 1
+
+
+def _why_kept(result: StepResult) -> str:
+    """Why something was not undone; empty where there was nothing to undo."""
+    if result.status is Status.Skipped:
+        _, known, why = result.reason.partition(KEPT)
+        return why if known else ""
+    return ": ".join(filter(None, (WORDS[result.status], result.error.what if result.error else result.reason)))
+
+
+@mutable(eq=False)
 class RunProgress:
     """A run while it goes on.
 
@@ -148,6 +184,7 @@ class RunProgress:
         troubles: Faults, alike ones together; at most 200 kinds.
         other_troubles: Faults of further kinds.
         not_run: Reasons why steps did not run, and how often.
+        undone: What it took back.
     """
 
     pipeline: str
@@ -159,6 +196,7 @@ class RunProgress:
     troubles: dict[Trouble, Where] = field(factory=dict)
     other_troubles: int = 0
     not_run: Counter[str] = field(factory=Counter)
+    undone: Undone = field(factory=Undone)
     _shape: dict[tuple[str, str], TaskShape] = field(factory=dict)
 
     def expect(self, shape: Iterable[TaskShape]) -> None:
@@ -178,6 +216,7 @@ class RunProgress:
         """Count a result; gives its task."""
         self.counts[result.status] += 1
         self.spoilt += result.spoils
+        self.undone.take(result)
         if result.status.fault:
             self._trouble(result)
         elif result.status is Status.NotRun:

@@ -95,6 +95,17 @@ def not_run(run: RunProgress, most: int = 5) -> Sequence[str]:
     return [*lines, f"{rest} not run for other reasons"] if rest else lines
 
 
+def undone(run: RunProgress, most: int = 5) -> str:
+    """How many steps a run took back, and which not and why; empty where it had nothing to take back."""
+    its = run.undone
+    if not its.steps and not its.kept:
+        return ""
+    told = [f"{clipped(path)} on {hosts(where)}: {clipped(why)}" for (path, why), where in [*its.kept.items()][:most]]
+    rest = sum(where.count for where in list(its.kept.values())[most:]) + its.others
+    kept = "; ".join([*told, *([f"and {rest} more"] if rest else [])])
+    return f"undone: {count(its.steps, 'step')}" + (f"; not undone: {kept}" if kept else "")
+
+
 def unseen(run: RunProgress, shown: int) -> str:
     """A line on faults that the summary leaves out; empty where it shows all."""
     rest = sum(where.count for where in list(run.troubles.values())[shown:]) + run.other_troubles

@@ -23,6 +23,10 @@ class Absent(Enum):
 ABSENT: Final = Absent.absent
 
 TOLERATED: Final = "tolerated"
+UNDO: Final = "@undo"
+"""The module of what a run takes back."""
+KEPT: Final = "cannot be taken back: "
+"""How the reason begins why something is not."""
 
 
 class Status(Enum):

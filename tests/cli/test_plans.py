@@ -103,6 +103,19 @@ def test_rollback_takes_a_run_back_by_its_log(site: Program) -> None:
     assert (site.folder / "conf").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_run_that_failed_tells_what_it_took_back(site: Program) -> None:
+    """In one line below the tally: how many steps, and which not and why."""
+    text = DEPLOY.replace('"blind", "true"', '"blind", "true"), kx.command("boom", "exit 7"')
+    site.file(
+        "failing.py", text.replace('"true"), kx', '"true"), kx').replace("))\n", '), on_failure=kx.rollback("host"))\n')
+    )
+    done = site.run("run", "failing.py", "-i", "hosts.toml")
+    assert done.code == 1
+    line = "undone: 1 step; not undone: app/conf/blind on here: it has no undo="
+    assert line in done.out.split("\n")
+    assert (site.folder / "conf").read_text() == "port=1\n"
+
+
 def test_rehearse_runs_on_a_clone_and_tells_what_it_changed(site: Program) -> None:
     """The machine itself stays as it is."""
     if os.geteuid() != 0:

@@ -181,6 +181,47 @@ def test_tolerated_fault_is_marked_and_no_failure() -> None:
     assert "deploy: succeeded" in text
 
 
+def test_what_a_run_took_back_is_one_line() -> None:
+    """How many steps, and which not and why; what there was nothing to undo of is not told."""
+    hosts = ("web1", "web2", "web3", "web4", "web5")
+
+    def undo(step: str, place: int, status: Status = Status.Succeeded, **more: Any) -> StepEnded:
+        return StepEnded(result(hosts[place], place, step, status, module="@undo", task="web/join", **more))
+
+    events: list[Event] = [
+        began(hosts),
+        StepEnded(failure("web1", 0)),
+        *(undo("start", place) for place in range(3)),
+        undo("start", 3, Status.Skipped, reason="check"),
+        undo("start", 4, Status.Skipped, reason="skip: nothing to take back"),
+        *(
+            undo("bl\x1bind", place, Status.Skipped, reason="skip: cannot be taken back: it has no undo=")
+            for place in range(4)
+        ),
+        undo("last", 4, Status.Failed, error=Fault("exit", "disk full")),
+        undo("first", 4, Status.NotRun, reason="blocked: deploy/@undo/web/join/last"),
+        ended(),
+    ]
+    line = (
+        "undone: 3 steps; not undone: web/join/bl\\x1bind on web1, web2, web3 and 1 more: it has no undo=; "
+        "web/join/last on web5: failed: disk full; "
+        "web/join/first on web5: not run: blocked: deploy/@undo/web/join/last\n"
+    )
+    assert line in shown(events)
+    assert "undone" not in shown(small_run())
+    many = [undo(f"s{n}", 0, Status.Skipped, reason="skip: cannot be taken back: it has no undo=") for n in range(300)]
+    told = next(line for line in shown([began(hosts), *many, ended()]).split("\n") if line.startswith("undone"))
+    assert told.startswith("undone: 0 steps; not undone: web/join/s0 on web1: it has no undo=; ")
+    assert told.endswith("; and 295 more")
+
+
+@pytest.mark.parametrize("color", [True, None])
+def test_what_a_run_took_back_is_told_with_colours_as_without(color: bool | None) -> None:
+    """A terminal shows it, too."""
+    events: list[Event] = [began(["web1"]), StepEnded(result("web1", 0, module="@undo")), ended()]
+    assert "undone: 1 step\n" in RICH.sub("", shown(events, color=color))
+
+
 def test_run_without_its_end_is_told_as_such() -> None:
     """Closed before the run told its end: what is known is shown, and it is called no success."""
     assert "deploy: ended before its end: 1 succeeded" in shown([began(["web1", "web2"]), StepEnded(result("web1", 0))])
