@@ -145,6 +145,21 @@ kx_end
     esac
   done
 }
+# Configuration that is not as it came may have been there before the package: an undo, which purges, leaves it.
+kx_spare() {
+  dpkg-query -W -f '${Conffiles}\n' -- $real 2>/dev/null | while read -r kx_x; do
+    kx_x=${kx_x% obsolete}
+    kx_y=${kx_x##* } kx_x=${kx_x% *}
+    [ -f "$kx_x" ] && kx_z=$(md5sum <"$kx_x") && [ "${kx_z%% *}" != "$kx_y" ] && printf '%s\n' "$kx_x"
+  done
+}
+kx_each() {
+  kx_z=0
+  while IFS= read -r kx_x; do
+    kx_z=$((kx_z+1)) kx_y=$kx_tmp/$kx_z.kept
+    eval "$1" || return 1
+  done <"$kx_tmp/spared"
+}
 kx_pd() {
   kx_mend
   kx_real
@@ -156,6 +171,12 @@ kx_pd() {
     kx_one "$(kx_sim autoremove)"
     for kx_y in $(kx_sim --autoremove remove -- $real); do kx_has "$kx_y" "$kx_one$real" || real="$real $kx_y"; done
   fi
+  : >"$kx_tmp/spared"
+  [ -z "$kx_purge" ] || [ -z "$kx_sweep" ] || kx_spare >"$kx_tmp/spared"
+  kx_each 'cp -p -- "$kx_x" "$kx_y"' || return 1
   kx_get ${kx_purge:+--purge} remove -- $real
+  kx_r=$?
+  kx_each '[ -e "$kx_x" ] || { mkdir -p -- "${kx_x%/*}" && cp -p -- "$kx_y" "$kx_x"; }' || kx_r=1
+  return $kx_r
 }
 """

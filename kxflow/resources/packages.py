@@ -153,9 +153,10 @@ def package(
     Probe: `dpkg-query -W`, `rpm -q` or `pacman -Q`. A name that no package has, but an installed one provides, counts
     as installed.
 
-    It keeps changed configuration files, asks nothing, and waits for others who hold the locks. An undo removes what
-    was not there and what came along for it and nothing else needs, with the configuration; what was removed comes
-    again in its version, if that is still to be had. Other packages are not removed for it: that fails, and names them.
+    It keeps changed configuration files, asks nothing, and waits for others who hold the locks. Other packages are not
+    removed for it: that fails, and names them. An undo removes what was not there, and what came along for it and
+    nothing else needs, with its configuration where that is as it came; what was removed comes again in its version,
+    if that is still to be had.
 
     Args:
         names: One or several, `NAME`, `NAME:ARCHITECTURE`, `NAME=VERSION`.

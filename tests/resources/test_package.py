@@ -243,6 +243,23 @@ def test_an_undo_leaves_no_configuration_that_was_not_there(box: Box, debs: Path
     assert box.path("/etc/kxconf.conf").read_text() == "by package\n"
 
 
+def test_an_undo_leaves_configuration_that_was_there_before_the_package(box: Box, debs: Path) -> None:
+    """The package had kept it, and so does its removal; mode and owner, too."""
+    conffiles = ["/etc/kxconf.conf", "/etc/kxconf.d/two words"]
+    deb(debs, "kxconf", files={each.lstrip("/"): "by package" for each in conffiles}, Conffiles="\n".join(conffiles))
+    index(debs)
+    box.path("/etc/kxconf.d").mkdir()
+    for each in conffiles:
+        box.path(each).write_text("mine\n")
+        box.path(each).chmod(0o640)
+    look = "find /etc/kx* -printf '%p %m %U %s\n' | sort"
+    there = box.sh(look)
+    first = done(box.cluster, package("kxconf"))
+    assert undone(box.cluster, package("kxconf"), before(first)).status.ok
+    assert (installed(box), box.sh(look)) == ("", there)
+    assert box.path(conffiles[1]).read_text() == "mine\n"
+
+
 def test_a_package_that_is_half_there_is_seen_through(box: Box, debs: Path) -> None:
     """One whose script failed is no installed one; the next run mends it."""
     deb(debs, "kxhalf", Postinst="test -e /srv/let")
