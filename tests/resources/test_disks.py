@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import kxflow as kx
-from kxflow.resources import absent, block, directory, file, line, link, replace, sync, unpack
+from kxflow.resources import absent, block, directory, file, git, line, link, replace, sync, unpack
 from tests.resources.conftest import Box
 from tests.resources.helpers_files import fails, skipped, succeeded, undo
 
@@ -50,7 +50,14 @@ CHANGES: dict[str, Callable[[Path], kx.Step[Any]]] = {
     "replace": lambda _: replace("/mnt/disk/f", "old", "new"),
     "sync": lambda tmp_path: sync("/mnt/disk/d", _folder(tmp_path, 10), delete=True),
     "unpack": lambda tmp_path: unpack("/mnt/disk/d", source=_archive(tmp_path, 10)),
+    "git": lambda _: git("/mnt/disk/new", "/srv/app.git", "v1"),
 }
+
+
+_REPOSITORY = """
+git init -q /srv/work; cd /srv/work; git config user.email a@b; git config user.name a; head -c 50000 /dev/urandom >f
+git add f; git commit -qm 1; git tag v1; git clone -q --bare . /srv/app.git
+"""
 
 
 def test_a_read_only_disk_fails_everything_and_stays_as_it_is(box: Box, tmp_path: Path) -> None:
@@ -59,6 +66,7 @@ def test_a_read_only_disk_fails_everything_and_stays_as_it_is(box: Box, tmp_path
         "mkdir -p /mnt/disk && mount -t tmpfs -o size=1m none /mnt/disk && cd /mnt/disk && printf 'old\\n' >f"
         " && mkdir d && printf x >d/x && mount -o remount,ro /mnt/disk"
     )
+    box.sh(_REPOSITORY)
     before = box.sh(_SEE)
     for what, make in CHANGES.items():
         result = fails(make(tmp_path), "ead-only file system", cluster=box.cluster)
@@ -77,6 +85,7 @@ FILLED: dict[str, Callable[[Path], kx.Step[Any]]] = {
     "sync": lambda tmp_path: sync("/mnt/disk/d", _folder(tmp_path, 70_000)),
     "unpack": lambda tmp_path: unpack("/mnt/disk/d", source=_archive(tmp_path, 70_000)),
     "unpack there": lambda _: unpack("/mnt/disk/d", archive="/opt/archives/70000.tar.gz"),
+    "git": lambda _: git("/mnt/disk/new", "/srv/app.git", "v1"),
 }
 
 
@@ -88,6 +97,7 @@ def test_a_full_disk_fails_what_writes_and_stays_as_it_is(box: Box, tmp_path: Pa
     )
     box.sh("mkdir /opt/archives")
     shutil.copy(_archive(tmp_path, 70_000), box.path("/opt/archives"))
+    box.sh(_REPOSITORY)
     before = box.sh(_SEE + " && df /mnt/disk")
     for what, make in FILLED.items():
         result = fails(make(tmp_path), cluster=box.cluster)

@@ -15,7 +15,20 @@ from attrs import define, field
 import kxflow as kx
 from kxflow.resources import download
 from kxflow.testing.plugin import need_program
-from tests.resources.helpers_files import HOSTILE, OWNER, cycle, fails, names, ran, skipped, succeeded, tree, undo
+from tests.resources.conftest import Box
+from tests.resources.helpers_files import (
+    HOSTILE,
+    OWNER,
+    cycle,
+    fails,
+    names,
+    ran,
+    skipped,
+    succeeded,
+    tree,
+    undo,
+    undone,
+)
 
 DATA = b"#!/bin/sh\necho tool \0\xff\n" * 3000
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -157,6 +170,33 @@ def test_without_the_programs_the_message_says_so(tmp_path: Path, web: Web) -> N
     fails(step, "there is no curl", cluster=host_with(tmp_path / "wget", "wget", need_program("wget")))
     assert not web.asked
     assert not list(target.parent.iterdir())
+
+
+def test_links_are_followed_and_stay(tmp_path: Path, web: Web, cluster: kx.Cluster) -> None:
+    """On the way, and at its end."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "tool").write_text("old")
+    (tmp_path / "real" / "now").symlink_to("tool")
+    (tmp_path / "link").symlink_to("real")
+    before = tree(tmp_path / "real")
+    step = download(tmp_path / "link" / "now", web.url, sha256=SHA256)
+    first = succeeded(step, cluster)
+    assert (tmp_path / "real" / "tool").read_bytes() == DATA
+    assert ((tmp_path / "link").is_symlink(), (tmp_path / "real" / "now").is_symlink()) == (True, True)
+    skipped(step, cluster)
+    undone(step, first, cluster)
+    assert tree(tmp_path / "real") == before
+
+
+@pytest.mark.parametrize("options", ["size=1m,ro", "size=64k"])
+def test_a_disk_that_takes_nothing_leaves_the_file(box: Box, web: Web, options: str) -> None:
+    """Read-only or full: the old one is whole, and nothing else is there."""
+    box.sh(
+        "mkdir -p /mnt/disk && mount -t tmpfs -o size=1m none /mnt/disk && echo old >/mnt/disk/f"
+        f" && mount -o remount,{options} /mnt/disk"
+    )
+    fails(download("/mnt/disk/f", web.url, sha256=SHA256), cluster=box.cluster)
+    assert box.sh("cd /mnt/disk; ls -A; cat f") == "f\nold\n"
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=names)
