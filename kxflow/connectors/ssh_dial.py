@@ -20,7 +20,49 @@ from kxflow.connectors.ssh_errors import Seen, server_host_key_algorithms, shown
 from kxflow.interpreters.ports import ReachError
 
 _HEAD: Final = 4096
+_GATHERED: Final = 1 << 18
 _LOCAL: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL)
+
+
+class Gathering:
+    """Stands before a transport and sends what is written in one round of the event loop at once.
+
+    asyncssh writes an empty packet before each one (MSG_IGNORE, against attacks on chained ciphers), and packets one
+    by one: on its own each is a call to the system, and wakes the server.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._held: list[bytes] = []
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        """Send it, by the end of this round of the loop."""
+        if not self._held:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._held.append(data)
+        self._size += len(data)
+        if self._size >= _GATHERED:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what was written so far."""
+        if self._held:
+            held, self._held, self._size = self._held, [], 0
+            self._transport.write(b"".join(held))
+
+    def abort(self) -> None:
+        """Close at once; what was written goes out as far as the system takes it."""
+        self.flush()
+        self._transport.abort()
+
+    def close(self) -> None:
+        """Close when all is sent."""
+        self.flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class Tap(asyncio.Protocol):
@@ -37,7 +79,7 @@ class Tap(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # a stream protocol gets a stream transport
-        self.inner.connection_made(transport)
+        self.inner.connection_made(Gathering(self._transport))  # type: ignore[arg-type]  # all that asyncssh asks of one
 
     def data_received(self, data: bytes) -> None:
         if len(self._seen.head) < _HEAD:

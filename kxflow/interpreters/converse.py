@@ -104,7 +104,8 @@ class Conversation:
         self._limits = limits
         self._reader = frames.Reader(program, chunks=chunks, redactor=redactor)
         self._signal = anyio.Event()
-        self._order = anyio.Lock()
+        # Not through the event loop where nobody waits: else a host fills its buffers faster than they are read.
+        self._order = anyio.Lock(fast_acquire=True)
         self._deadline = inf
         self._open = 2
         self._seen = 0

@@ -63,9 +63,14 @@ async def _of_file(upload: Upload, path: str) -> AsyncIterator[bytes]:
     digest, left = hashlib.sha256(), upload.size
     try:
         async with await anyio.open_file(path, "rb") as source:
+
+            def read(size: int) -> bytes:
+                data = source.wrapped.read(size)
+                digest.update(data)  # in the thread: it takes as long as the encryption, which the loop does meanwhile
+                return data
+
             while left:
-                data = await source.read(min(PIECE, left))
-                digest.update(data)
+                data = await anyio.to_thread.run_sync(read, min(PIECE, left))
                 left -= len(data)
                 if not data or (not left and digest.hexdigest() != upload.sha256):
                     raise UploadError(f"{path} was changed while it was sent")

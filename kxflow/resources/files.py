@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -226,12 +227,25 @@ def _of_source(where: str, source: str | os.PathLike[str]) -> bytes | Upload:
         if path.exists() and not path.is_file():
             raise InvalidError(f"file {where}: {path} is no file", "name a file; sync() brings folders")
         with path.open("rb") as opened:
-            size = os.fstat(opened.fileno()).st_size
+            stat = os.fstat(opened.fileno())
+            size = stat.st_size
             if size <= INLINE:
                 return opened.read(INLINE + 1)
-            return Upload(str(path.absolute()), where, size, hashlib.file_digest(opened, "sha256").hexdigest())
+            digest = _digest(path.absolute(), stat.st_ino, size, stat.st_mtime_ns)
+            return Upload(str(path.absolute()), where, size, digest)
     except OSError as error:
         raise InvalidError(f"file {where}: {path}: {error.strerror}", "name a file that can be read") from None
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, inode: int, size: int, changed: int) -> str:
+    """The digest of a file in one state: a step that is built for each host would take it again for each.
+
+    One that was changed all the same, with its time set back, is found when it is sent.
+    """
+    del inode, size, changed  # the state that the answer is remembered by
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _sha256(data: Data) -> str:

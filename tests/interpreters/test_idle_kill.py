@@ -26,7 +26,8 @@ class _Played:
         assert found is not None
         frames = b"".join(b"\0" + found[1] + b" " + each.encode() + b"\0" for each in words)
         self.said = {name: data + frames for name, data in self.said.items()}
-        self.news.set()
+        news, self.news = self.news, anyio.Event()  # by whoever tells: two readers wait for the same one
+        news.set()
 
     async def write(self, data: bytes) -> None:
         await anyio.lowlevel.checkpoint()
@@ -44,7 +45,6 @@ class _Played:
     async def _read(self, name: str) -> bytes:
         while not self.said[name] and not self.ended.is_set():
             await self.news.wait()
-            self.news = anyio.Event()
         data, self.said[name] = self.said[name], b""
         return data
 
