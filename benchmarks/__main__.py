@@ -14,7 +14,7 @@ from benchmarks.bench import Outcome, run_case
 from benchmarks.goals import judge
 from benchmarks.measure import PEERS
 from benchmarks.plot import draw
-from benchmarks.table import data, machine, table, verdicts
+from benchmarks.table import data, machine, table, told, verdicts
 from benchmarks.workloads import WORKLOADS
 
 _OUT: Final = Path(__file__).parent / "out"
@@ -39,31 +39,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     rounds = given.rounds or (1 if given.quick else 99)
     begun = time.monotonic()
     makers = [make for name, those in WORKLOADS.items() if not given.only or name in given.only for make in those]
-    cases = [case for make in makers for case in make(given.quick) if given.size in case.size]
-    outcomes = [run_case(each, peers=peers, rounds=rounds, chosen=given.chosen, say=_say) for each in cases]
-    about = {**machine(peers), "took": round(time.monotonic() - begun), "quick": given.quick}
-    return _show(outcomes, about, given.out)
+    outcomes: list[Outcome] = []
+    for case in [case for make in makers for case in make(given.quick) if given.size in case.size]:
+        outcomes.append(run_case(case, peers=peers, rounds=rounds, chosen=given.chosen, say=_say))
+        about = {**machine(peers), "took": round(time.monotonic() - begun), "quick": given.quick}
+        _write(outcomes, about, given.out)  # after each case: a run of half an hour may be broken off
+    return _show(outcomes, given.out)
 
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _show(outcomes: Sequence[Outcome], about: dict[str, object], out: Path) -> int:
+def _write(outcomes: Sequence[Outcome], about: dict[str, object], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    text = table(outcomes)
-    judged = "" if about["quick"] else verdicts(judge(outcomes))
-    print(text, judged, sep="\n")
+    judged = "" if about["quick"] else f"\n{verdicts(judge(outcomes))}"
     (out / "results.json").write_text(json.dumps(data(outcomes, about), indent=1) + "\n", "utf-8")
-    (out / "results.md").write_text(f"{text}\n{judged}", "utf-8")
+    (out / "results.md").write_text(f"{told(about)}\n{table(outcomes)}{judged}", "utf-8")
+
+
+def _show(outcomes: Sequence[Outcome], out: Path) -> int:
+    if not outcomes:
+        _say("nothing was run: no case has such a name")
+        return 1
+    print((out / "results.md").read_text("utf-8"))
     if not draw(outcomes, out / "results.png"):
-        _say("no plot: matplotlib is not installed, or nothing was run")
+        _say("no plot: matplotlib is not installed, or nothing was run that it shows")
     for name in sorted({name for each in outcomes for name in each.absent}):
         _say(f"not run: {name} is not installed; benchmarks/README.md says how")
     wrong = [(each.case.label, line) for each in outcomes for line in each.lines if line.problem]
     for label, line in wrong:
         _say(f"WRONG: {label}: {line.contender}: {line.problem}")
-    return 1 if wrong or not outcomes else 0
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -113,6 +113,15 @@ def machine(peers: Path) -> dict[str, Any]:
     }
 
 
+def told(about: Mapping[str, Any]) -> str:
+    """The same as one paragraph."""
+    versions = ", ".join(f"{name} {its}" for name, its in about["versions"].items())
+    return (
+        f"{about['date']}, {about['cores']} cores ({about['processor']}), {about['memory']}, {about['system']}, "
+        f"Linux {about['kernel']}, Python {about['python']}, {about['ssh']}, kxflow {about['kxflow']}, {versions}.\n"
+    )
+
+
 def _said(argv: list[str]) -> str:
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return (done.stdout + done.stderr).strip()

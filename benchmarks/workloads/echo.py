@@ -64,14 +64,15 @@ def _far_connect(count: int, latency: float = LATENCY) -> Iterator[Ready]:
 def echo20(quick: bool) -> list[Case]:
     """20 commands on many hosts; Ansible on 25 only, where it takes more than a minute already."""
     apart = evolve(FLOOR, name="floor, subshells", variant={"each": "( {} ) </dev/null"})
-    everyone = [FLOOR, apart, OURS, EXECS, PSSH, FABRIC, PYINFRA, NORNIR]
+    quickest = [FLOOR, apart, OURS, EXECS, PSSH, PYINFRA]
+    everyone = [*quickest, FABRIC, NORNIR]
     return [
         Case(
             workload="echo20",
             size=f"{count} hosts",
             number=count,
             ready=partial(_near, count, 20),
-            contenders=[*everyone, ANSIBLE] if count <= 25 else everyone,
+            contenders=[*everyone, ANSIBLE] if count <= 25 else everyone if count <= 100 else quickest,
         )
         for count in ((4,) if quick else (25, 100, 250))
     ]
