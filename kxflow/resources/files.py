@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +30,8 @@ INLINE: Final = 16 * 1024
 
 
 WHOLE: Final[State] = state({"type": "file", "sha256": "", **dict.fromkeys(RIGHTS, "")})
+
+_SETTLED_NS: Final = 2_000_000_000
 
 
 @frozen
@@ -231,21 +234,31 @@ def _of_source(where: str, source: str | os.PathLike[str]) -> bytes | Upload:
             size = stat.st_size
             if size <= INLINE:
                 return opened.read(INLINE + 1)
-            digest = _digest(path.absolute(), stat.st_ino, size, stat.st_mtime_ns)
-            return Upload(str(path.absolute()), where, size, digest)
+            return Upload(str(path.absolute()), where, size, _digest(path.absolute(), stat))
     except OSError as error:
         raise InvalidError(f"file {where}: {path}: {error.strerror}", "name a file that can be read") from None
 
 
-@lru_cache(maxsize=64)
-def _digest(path: Path, inode: int, size: int, changed: int) -> str:
-    """The digest of a file in one state: a step that is built for each host would take it again for each.
+def _digest(path: Path, now: os.stat_result) -> str:
+    """The digest of a file: a step that is built for each host would take it again for each.
 
-    One that was changed all the same, with its time set back, is found when it is sent.
+    It is remembered by what changes with every write, the time of the last change of the inode among it, which nobody
+    can set back; not of a file that was changed just now, since one more write may fall into the same tick of a clock.
     """
-    del inode, size, changed  # the state that the answer is remembered by
+    state = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+    settled = time.time_ns() - now.st_ctime_ns > _SETTLED_NS
+    return _known_digest(path, state) if settled else _digest_now(path)
+
+
+def _digest_now(path: Path) -> str:
     with path.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _known_digest(path: Path, state: tuple[int, ...]) -> str:
+    del state
+    return _digest_now(path)
 
 
 def _sha256(data: Data) -> str:
