@@ -20,6 +20,7 @@ MEANT: Mapping[tuple[str, str], str] = {
     ("kxflow.testing", "writes globals()"): "as in kxflow",
     ("kxflow.resources", "writes globals()"): "as in kxflow",
     ("kxflow.interpreters.run", "swallows in _main"): "a task of no group: what it raised is raised by whoever ends it",
+    ("kxflow.interpreters.controller", "swallows in _awaited"): "only what the user's function brought upon itself",
 }
 
 _CONTAINERS: Final = frozenset({"Failure", "FutureResult", "IOFailure", "IOResult", "IOSuccess", "Result", "Success"})

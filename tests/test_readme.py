@@ -89,8 +89,8 @@ def test_both_commands_are_one_line_of_shell() -> None:
         subprocess.run(["sh", "-n", "-c", each], check=True)
     assert demo.startswith("python3 -m venv .venv && ")
     assert demo.endswith("&& .venv/bin/kxflow demo\n")
-    last = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()[-1]
-    assert tests.endswith(f"&& .venv/bin/{last}\n")
+    command = tests.strip().rpartition("&& .venv/bin/")[2]
+    assert command in (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
 
 
 def test_extras_that_are_installed_are_there() -> None:

@@ -21,7 +21,7 @@ from kxflow.values.action import Action, Check, Command, Skip, parts_of
 from kxflow.values.arguments import kind
 from kxflow.values.cluster import Cluster
 from kxflow.values.errors import CompositionError, InvalidError, Problem
-from kxflow.values.fault import words_of
+from kxflow.values.fault import Raised, attempt, words_of
 
 
 @frozen(str=False)
@@ -92,11 +92,8 @@ def _names(pipeline: Pipeline) -> Iterator[Problem]:
 
 def _raised(function: Callable[[Cluster], object], cluster: Cluster) -> str:
     """What a user's function says when it raises; empty where it answers."""
-    try:
-        bool(function(cluster))
-    except Exception as error:  # noqa: BLE001 -- whatever it raises is what is wrong with the pipeline
-        return words_of(error)
-    return ""
+    gave = attempt(lambda: bool(function(cluster)))
+    return words_of(gave.error) if isinstance(gave, Raised) else ""
 
 
 def _raising(pipeline: Pipeline, cluster: Cluster) -> Iterator[Problem]:

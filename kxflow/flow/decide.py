@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import frozen
@@ -10,7 +11,8 @@ from attrs import frozen
 from kxflow.flow.step import Failed, Step
 from kxflow.values.action import Action, Fail, Skip, Value, digest, function_name, is_sensitive
 from kxflow.values.context import HostContext
-from kxflow.values.fault import Fault, words_of
+from kxflow.values.errors import InvalidError
+from kxflow.values.fault import Fault, Raised, attempt, words_of
 from kxflow.values.result import ABSENT, Status
 
 
@@ -49,6 +51,8 @@ def raised(error: BaseException, where: str, what: str, *, hidden: bool = False)
         what: Which function.
         hidden: Its words may quote what is to be kept out of records: only its class is told.
     """
+    if isinstance(error, InvalidError) and not hidden:  # ours: it says itself what was wrong there, and what to do
+        return Fault("raised", f"{what}: {error.what[:500]}", where, error.remedy)
     said = type(error).__name__ if hidden else words_of(error)
     remedy = "mend the function: it must give its answer, not raise"
     return Fault("raised", f"{what} raised {said[:500]}", where, remedy)
@@ -75,22 +79,28 @@ def decide(
     """
     given = condition_inputs or ({},) * len(step.conditions)
     for condition, values in zip(step.conditions, given, strict=True):
-        try:
-            asked = condition.function
-            holds = bool(layer_failed if isinstance(asked, Failed) else asked(ctx, **values))
-        except Exception as error:  # noqa: BLE001 -- a user's function: whatever it raises is this step's failure
+        holds = attempt(partial(_holds, condition.function, ctx, values, layer_failed=layer_failed))
+        if isinstance(holds, Raised):
             name = function_name(condition.function)
-            fault = raised(error, where, f"when({name})", hidden=step.secret)
+            fault = raised(holds.error, where, f"when({name})", hidden=step.secret)
             return Decided(status=Status.Failed, reason="raised", error=fault)
         if not holds:
             return Decided(status=Status.Skipped, reason="when")
-    try:
-        action = step.action(ctx, **inputs)
-        mark = digest(action)
-    except Exception as error:  # noqa: BLE001 -- as above
-        fault = raised(error, where, f"step {step.name!r}", hidden=step.secret)
+    made = attempt(partial(_made, step, ctx, inputs))
+    if isinstance(made, Raised):
+        fault = raised(made.error, where, f"step {step.name!r}", hidden=step.secret)
         return Decided(status=Status.Failed, reason="raised", error=fault)
+    action, mark = made
     return known(action, mark, where) or Do(action, mark)
+
+
+def _holds(asked: Callable[..., Any], ctx: HostContext, values: Mapping[str, Any], *, layer_failed: bool) -> bool:
+    return bool(layer_failed if isinstance(asked, Failed) else asked(ctx, **values))
+
+
+def _made(step: Step[Any], ctx: HostContext, inputs: Mapping[str, Any]) -> tuple[Action[Any], str]:
+    action = step.action(ctx, **inputs)
+    return action, digest(action)
 
 
 def known(action: Action[Any], mark: str, where: str) -> Decided | None:

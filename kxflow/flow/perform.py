@@ -10,7 +10,7 @@ from attrs import evolve
 from kxflow.flow.decide import Decided, Do, decide, raised
 from kxflow.flow.step import Step
 from kxflow.values.context import HostContext, Runner
-from kxflow.values.fault import Fault
+from kxflow.values.fault import Fault, Raised, attempt
 from kxflow.values.result import Attempt, Performed, Position, Status, StepResult, settle
 
 
@@ -75,14 +75,15 @@ def decided_result(place: StepResult, decided: Decided, runner: Runner) -> StepR
 
 def judged(step: Step[Any], result: StepResult) -> StepResult:
     """A success that does not satisfy `until` is a failure."""
-    if step.attempts is None or step.attempts.until is None or result.status is not Status.Succeeded:
+    until = None if step.attempts is None else step.attempts.until
+    if until is None or result.status is not Status.Succeeded:
         return result
     fault = Fault("until", "the result does not satisfy until=", result.path, "raise times= or delay=")
-    try:
-        if step.attempts.until(result):
-            return result
-    except Exception as error:  # noqa: BLE001 -- a user's function: whatever it raises is this step's failure
-        fault = raised(error, result.path, "retry(until=…)", hidden=step.secret)
+    satisfied = attempt(lambda: bool(until(result)))
+    if satisfied is True:
+        return result
+    if isinstance(satisfied, Raised):
+        fault = raised(satisfied.error, result.path, "retry(until=…)", hidden=step.secret)
     last = evolve(result.attempts[-1], status=Status.Failed)
     return evolve(result, status=Status.Failed, reason=fault.code, error=fault, attempts=(*result.attempts[:-1], last))
 

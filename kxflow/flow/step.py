@@ -191,7 +191,10 @@ class Step(Generic[T_co]):
         return made
 
     def _adapt(self, part: Action[Any]) -> Action[Any]:
-        if isinstance(part, OnController | Value) and self.secret:
+        if isinstance(part, OnController):
+            limit = part.timeout if self.limit is None else self.limit
+            return evolve(part, sensitive=part.sensitive or self.secret, timeout=limit)
+        if isinstance(part, Value) and self.secret:
             return evolve(part, sensitive=True)
         if isinstance(part, Reboot):
             return evolve(part, command=self._adapt_command(part.command), ask=self._adapt_command(part.ask))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from attrs import define, field
@@ -14,6 +14,7 @@ from kxflow.flow.layout import Slot, TaskPlan
 from kxflow.flow.wiring import Place, Unwired, Wiring
 from kxflow.values.action import Action, Command, Value, parts_of
 from kxflow.values.context import HostContext
+from kxflow.values.fault import Raised, attempt
 from kxflow.values.host import Host
 from kxflow.values.output import Output
 from kxflow.values.result import ABSENT
@@ -40,8 +41,9 @@ class Trial:
         step = slot.step
         ctx = HostContext(host, self.wiring.layout.cluster)
         for given in self._inputs(plan, slot) if step.inputs else ({},):
-            with suppress(Exception):  # recorded as this step's failure in the run; here it decides nothing
-                return step.action(ctx, **given)
+            action = attempt(partial(step.action, ctx, **given))
+            if not isinstance(action, Raised):  # else that is its failure in the run; here it decides nothing
+                return action
         return None
 
     def _inputs(self, plan: TaskPlan, slot: Slot) -> Iterator[dict[str, Any]]:
@@ -73,9 +75,8 @@ def _values_of(action: Action[Any] | None) -> Iterator[Any]:
             if (parse := command.parse) is None:
                 yield Output.of(b"1")
             else:
-                for text in _TEXTS:
-                    with suppress(Exception):  # this text is none for it
-                        yield parse(text)
+                values = (attempt(partial(parse, text)) for text in _TEXTS)
+                yield from (value for value in values if not isinstance(value, Raised))  # else the text is none for it
             yield from _ANY
         case _:
             yield from _ANY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from attrs import frozen
@@ -11,7 +12,7 @@ from frozendict import frozendict
 from kxflow.flow.inputs import Input, Origin, Reach
 from kxflow.flow.layout import Layout, Slot, TaskPlan
 from kxflow.flow.step import Step
-from kxflow.values.fault import words_of
+from kxflow.values.fault import Raised, attempt, words_of
 from kxflow.values.host import Host
 from kxflow.values.result import ABSENT, TOLERATED, StepResult
 
@@ -131,10 +132,9 @@ class Wiring:
         its_plan, its_slot = earlier[0]
         hosts = its_plan.hosts
         if wanted.selector is not None:
-            try:
-                chosen = wanted.selector.holds(self.layout.cluster)
-            except Exception as error:  # noqa: BLE001 -- a user's function in where(…): that is what is wrong
-                return Unwired(f"selects by {wanted.selector}, which raised {words_of(error)}", MEND)
+            chosen = attempt(partial(wanted.selector.holds, self.layout.cluster))  # it may be a function, of where(…)
+            if isinstance(chosen, Raised):
+                return Unwired(f"selects by {wanted.selector}, which raised {words_of(chosen.error)}", MEND)
             hosts = tuple(each for each in hosts if each.name in chosen)
         return Producer(its_plan, its_slot, hosts)
 

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import datetime as dt
-import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import anyio
-import anyio.to_thread
 from attrs import evolve
 
 from kxflow.flow.decide import raised as fault_of
 from kxflow.interpreters import verdicts
 from kxflow.interpreters.brake import Brake, in_flight
+from kxflow.interpreters.controller import call
 from kxflow.interpreters.lane import Lane
 from kxflow.interpreters.ports import ReachError
 from kxflow.interpreters.verdicts import Span
 from kxflow.shell import frames
 from kxflow.shell.program import Op
-from kxflow.values.action import Action, Both, Command, Fail, OnController, Reboot, Skip, Value, function_name
-from kxflow.values.fault import Fault
+from kxflow.values.action import (
+    DEFAULT_TIMEOUT,
+    Action,
+    Both,
+    Command,
+    Fail,
+    OnController,
+    Reboot,
+    Skip,
+    Value,
+    function_name,
+)
+from kxflow.values.fault import Fault, Raised
 from kxflow.values.result import Performed, Status
 
 
@@ -59,8 +68,8 @@ class LaneRunner:
     async def perform(self, action: Action[Any]) -> Performed:
         """Do it and give back what came of it; trouble on the host is never raised."""
         match action:
-            case OnController(function, sensitive):
-                return evolve(await self._here(function, hidden=sensitive), sensitive=sensitive)
+            case OnController():
+                return evolve(await self._here(action), sensitive=action.sensitive)
             case Skip() | Fail() | Value():
                 return self._known(action)
             case Reboot():
@@ -139,32 +148,27 @@ class LaneRunner:
             if last.status is Status.Succeeded and after and after != before:
                 return verdicts.back(before, after, watch())
 
-    async def _here(self, function: Callable[[], Any], *, hidden: bool) -> Performed:
-        """Call a function on the controller; off the event loop, where it is not async."""
+    async def _here(self, action: OnController[Any]) -> Performed:
+        """Call a function on the controller."""
         watch = self.stopwatch()
         if self.brake.stopped:
             return _stopped(watch())
         await self.began()
-        error: Fault | None = None
-        value: Any = None
-        try:
-            if inspect.iscoroutinefunction(function):
-                value = await function()
-            else:
-                value = await anyio.to_thread.run_sync(function, abandon_on_cancel=True)
-                value = await value if inspect.isawaitable(value) else value
-        except Exception as raised:  # noqa: BLE001 -- a user's function: whatever it raises is this step's failure
-            error = fault_of(raised, self.lane.host.name, function_name(function), hidden=hidden)
+        called = await call(action.function, self.brake, action.timeout or DEFAULT_TIMEOUT)
         span = watch()
+        where = self.lane.host.name
+        if called.ended:
+            return verdicts.ended_here(called.ended, span, where, sure=called.sure)
         blank = Performed(
             status=Status.Succeeded,
             started_at=span.started_at,
             ended_at=span.ended_at,
             duration=span.duration,
         )
-        if error is not None:
+        if isinstance(called.gave, Raised):
+            error = fault_of(called.gave.error, where, function_name(action.function), hidden=action.sensitive)
             return evolve(blank, status=Status.Failed, reason="raised", error=error)
-        return evolve(blank, payload=value, has_value=True)
+        return evolve(blank, payload=called.gave, has_value=True)
 
     async def _commands(self, commands: Sequence[Command[Any]]) -> Performed:
         ops = [Op(index=i, command=each, group=0) for i, each in enumerate(commands)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from attrs import evolve, frozen
@@ -12,7 +13,7 @@ from attrs import evolve, frozen
 from kxflow.interpreters.converse import Over
 from kxflow.shell import frames
 from kxflow.values.action import Command, Probe
-from kxflow.values.fault import Fault
+from kxflow.values.fault import Fault, Raised, attempt, words_of
 from kxflow.values.output import Output
 from kxflow.values.result import ABSENT, Change, Performed, Status
 from kxflow.values.state import Ensured, State, change, found, predicted, read, state, to_record
@@ -203,11 +204,11 @@ def _value(command: Command[Any], ended: frames.Ended, where: str) -> Any:
         return Fault("output_too_large", told, where, "raise capture=, or let the host cut it down")
     if command.parse is None:
         return Output.of(ended.value)
-    try:
-        return command.parse(ended.value.decode("utf-8", "surrogateescape").rstrip("\n"))
-    except Exception as error:  # noqa: BLE001 -- a user's function: whatever it raises is this step's failure
-        detail = type(error).__name__ if command.sensitive else f"{type(error).__name__}: {_short(str(error))}"
-        return Fault("parse", f"parse= raised {detail}", where, "look at the output; mend parse=")
+    value = attempt(partial(command.parse, ended.value.decode("utf-8", "surrogateescape").rstrip("\n")))
+    if not isinstance(value, Raised):
+        return value
+    detail = type(value.error).__name__ if command.sensitive else _short(words_of(value.error))
+    return Fault("parse", f"parse= raised {detail}", where, "look at the output; mend parse=")
 
 
 def of_over(over: Over, span: Span, where: str, *, sensitive: bool = False) -> Performed:
@@ -260,6 +261,26 @@ def _killed(why: str, killed: frames.Killed, where: str) -> tuple[Status, Fault]
         return Status.Lost, Fault(code, told, where)
     remedy = _REMEDIES.get(why, "")
     return Status.Failed, Fault(code, told, where, remedy)
+
+
+def ended_here(why: str, span: Span, where: str, *, sure: bool) -> Performed:
+    """What a function on the controller came to that was ended; a thread can only be waited for no more."""
+    late, code = why == "timed_out", _CODES.get(why, why)
+    if sure:
+        told = "its time was up and it was ended" if late else "it was ended by us"
+        fault = Fault(code, told, where, _REMEDIES.get(why, ""))
+    else:
+        told = f"{'its time was up' if late else 'it was to be ended'}, and a thread cannot be: its end is unknown"
+        fault = Fault(code, told, where, "make the function async: then it can be ended")
+    status = Status.Failed if late else Status.Cancelled
+    return Performed(
+        status=status if sure else Status.Lost,
+        reason=code,
+        error=fault,
+        started_at=span.started_at,
+        ended_at=span.ended_at,
+        duration=span.duration,
+    )
 
 
 def cancelled(stopped: Performed, where: str) -> Performed:

@@ -334,10 +334,12 @@ class OnController(Action[T_co]):
 
     Attributes:
         sensitive: Keep no value in records, nor what it says where it raises.
+        timeout: Seconds; 3600 where None.
     """
 
     function: Callable[[], Any]
     sensitive: bool = False
+    timeout: float | None = None
 
     def __str__(self) -> str:
         return f"on the controller: {function_name(self.function)}"
@@ -443,7 +445,8 @@ def _describe(action: Action[Any]) -> tuple[object, ...]:
                 *(action.pending and (tuple((each.mark, each.role) for each in action.pending),)),
             )
         case OnController():
-            return ("on_controller", function_name(action.function), action.sensitive)
+            limit = () if action.timeout is None else (float(action.timeout),)
+            return ("on_controller", function_name(action.function), action.sensitive, *limit)
         case Reboot(command, ask):
             return ("reboot", _describe(command), _describe(ask))
         case Skip() | Fail():

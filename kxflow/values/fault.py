@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from attrs import frozen
 
 from kxflow.values.errors import KxflowError
+
+T = TypeVar("T")
 
 
 @frozen
@@ -26,6 +31,27 @@ class Fault:
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
         return f"{place}{self.what}" + (f" ({self.remedy})" if self.remedy else "")
+
+
+@frozen
+class Raised:
+    """What a user's function raised instead of giving something."""
+
+    error: BaseException
+
+
+def attempt(function: Callable[[], T]) -> T | Raised:
+    """Call a user's function: whatever it raises is its own affair.
+
+    Also `SystemExit`, which would end our process, and a cancellation that it brought upon itself, which would pass for
+    ours. Not Ctrl-C. For functions that are not async only: around an `await` a cancellation is ours.
+    """
+    try:
+        return function()
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 -- the one place: see above
+        return Raised(error)
 
 
 def words_of(error: BaseException) -> str:

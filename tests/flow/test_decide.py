@@ -96,8 +96,8 @@ def test_inputs_reach_the_function() -> None:
     [
         (step_of(raising(ZeroDivisionError("by 0")), "a"), "step 'a' raised ZeroDivisionError: by 0"),
         (A.when(raising(KeyError("disk"))), "raised KeyError: 'disk'"),
-        (step_of(lambda ctx: 5, "a"), "step 'a' raised step 'a' returned an int"),
-        (step_of(lambda ctx: kx.cmd("ls -l"), "a"), "step 'a' raised cmd('ls -l') is one word with a blank"),
+        (step_of(lambda ctx: 5, "a"), "step 'a': step 'a' returned an int"),
+        (step_of(lambda ctx: kx.cmd("ls -l"), "a"), "step 'a': cmd('ls -l') is one word with a blank"),
         (ODD.when(lambda ctx: kx.cmd("test")), "has no truth value before it ran"),
         (step_of(raising(RuntimeError("x" * 9999)), "a"), "raised RuntimeError: xxx"),
     ],
