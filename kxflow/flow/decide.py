@@ -52,7 +52,8 @@ def raised(error: BaseException, where: str, what: str, *, hidden: bool = False)
         hidden: Its words may quote what is to be kept out of records: only its class is told.
     """
     if isinstance(error, InvalidError) and not hidden:  # ours: it says itself what was wrong there, and what to do
-        return Fault("raised", f"{what}: {error.what[:500]}", where, error.remedy)
+        told = error.what if error.what.startswith(what) else f"{what}: {error.what}"
+        return Fault("raised", told[:500], where, error.remedy)
     said = type(error).__name__ if hidden else words_of(error)
     remedy = "mend the function: it must give its answer, not raise"
     return Fault("raised", f"{what} raised {said[:500]}", where, remedy)

@@ -101,7 +101,7 @@ def test_what_a_builder_refuses_is_told_in_its_own_words() -> None:
     assert blank.what.startswith("step 'blank': ")
     assert "shell" in blank.remedy
     assert number is not None
-    assert number.what == "step 'number': step 'number' returned an int"
+    assert number.what == "step 'number' returned an int"
     assert number.remedy.startswith("return an action")
 
 
