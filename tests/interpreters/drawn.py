@@ -52,6 +52,8 @@ class Shape:
         policies: Others than `keep_going`, and a guard.
         cross: What ties hosts together: inputs of other hosts, `.on`, waves, a `when` or a selector that asks the
             whole cluster, `kx.failed`.
+        inputs: Values of earlier steps.
+        kinds: Of steps.
         extras: What may be attached to a step.
         cwd: Where the program `act` lies, for real shells.
     """
@@ -59,8 +61,16 @@ class Shape:
     cluster: kx.Cluster = FLEET
     policies: bool = True
     cross: bool = True
+    inputs: bool = True
+    kinds: tuple[str, ...] = tuple(KINDS)
     extras: tuple[str, ...] = EXTRAS
     cwd: Path | None = None
+
+
+FUSED = Shape(
+    cross=False, inputs=False, kinds=("shell", "argv", "check", "both", "no"), extras=("tolerant", "rescue", "retry")
+)
+"""Long programs: hardly anything in them has to be answered before the next step."""
 
 
 @frozen
@@ -124,7 +134,7 @@ class Draft:
         Only few kinds at a time, so that these meet.
         """
         its = cls(draw, shape)
-        its.kinds = tuple(its.one_of(tuple(KINDS)) for _ in range(4))
+        its.kinds = tuple(its.one_of(shape.kinds) for _ in range(4))
         its.said = tuple(its.one_of((*shape.extras, *(CROSS if shape.cross else ()))) for _ in range(3))
         its.most = its.one_of((2, 3, 6))
         return its
@@ -250,7 +260,7 @@ class Draft:
                 found.append(kx.from_all(each.step))
                 found += [kx.from_one(each.step, kx.host(name)) for name in sorted(each.hosts)[:2]]
                 found += [kx.from_one(each.step)] if len(each.hosts) == 1 else []
-        if not found:
+        if not found or not self.shape.inputs:
             return {}
         chosen = [self.one_of(found) for _ in range(self.one_of((0, 0, 1, 1, 2)))]
         return {f"i{place}": each for place, each in enumerate(chosen)}

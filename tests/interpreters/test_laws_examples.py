@@ -119,6 +119,14 @@ def test_law_4_spliced_steps_are_steps() -> None:
     assert timeless(run(deploy(kx.steps(), a, kx.steps(), kx.steps(b, c)))) == timeless(flat)  # type: ignore[arg-type]  # as above
 
 
+def test_law_4_a_task_is_its_first_steps_and_then_the_rest() -> None:
+    """What `b` comes to is the same with `c` behind it; and `c` runs where `b` did not stop it."""
+    b, c = kx.command("b", "fail web1"), kx.command("c", "c")
+    short, long = timeless(run(deploy(b))), timeless(run(deploy(b, c)))
+    assert short == long[: len(short)]
+    assert lines(run(deploy(b, c)))[-2:] == ["serve/c web1 NotRun", "serve/c web2 Succeeded"]
+
+
 def test_law_5_fused_steps_are_the_steps_one_by_one() -> None:
     """On a real shell: one program or three, the same records; a failure ends both at the same place."""
     here = kx.Cluster([kx.Host("here")], connect=kx.Local())
@@ -127,6 +135,17 @@ def test_law_5_fused_steps_are_the_steps_one_by_one() -> None:
     fused, single = (kx.report_of(kx.run(pipeline, here, fuse=fuse, run_id="r")) for fuse in (True, False))
     assert [each.status.name for each in fused] == ["Succeeded", "Failed", "NotRun"]
     assert timeless(fused) == timeless(single)
+
+
+def test_law_5_where_a_connection_is_lost_fused_may_say_lost_for_not_run() -> None:
+    """Lost in the middle of `b`: one by one, `c` was never sent; in one program it may have begun."""
+    steps = [kx.command(name, name) for name in ("a", "b", "c")]
+    hosts = kx.MemoryConnector(lambda host, command: None if str(command) == "b" else 0)
+    here = kx.Cluster([kx.Host("here")])
+    pipeline = kx.pipeline("p", kx.module("m", kx.task("t", *steps)))
+    fused, single = (kx.report_of(kx.run(pipeline, here, connector=hosts, fuse=fuse)) for fuse in (True, False))
+    assert [each.status.name for each in fused] == ["Succeeded", "Lost", "Lost"]
+    assert [each.status.name for each in single] == ["Succeeded", "Lost", "NotRun"]
 
 
 def test_law_6_a_check_that_holds_starts_nothing(tmp_path: Path) -> None:
@@ -158,6 +177,18 @@ def test_law_8_tolerance_changes_what_follows_and_the_flag() -> None:
     assert evolve(other, tolerated=False) == one
     assert [each.status.name for each in strict if each.step == "after"] == ["NotRun", "NotRun"]
     assert [each.status.name for each in easy if each.step == "after"] == ["Succeeded", "Succeeded"]
+
+
+def test_law_8_a_rescue_changes_what_follows_and_the_flag() -> None:
+    """The record of the failing step is the same but for `tolerated`; it is mended, and the step behind it runs."""
+    bad, after = kx.command("bad", "fail web1"), kx.command("after", "after")
+    strict, easy = run(deploy(bad, after)), run(deploy(bad.rescue(kx.command("mend", "mend")), after))
+    one, other = timeless(strict)[1], timeless(easy)[1]
+    assert evolve(other, tolerated=False) == one
+    assert lines(easy)[1:] == [
+        "serve/bad web1 Failed", "serve/bad web2 Succeeded", "serve/mend web1 Succeeded", "serve/mend web2 Skipped",
+        "serve/after web1 Succeeded", "serve/after web2 Succeeded",
+    ]  # fmt: skip
 
 
 def test_law_13_reports_of_parts_of_the_hosts_add_up() -> None:

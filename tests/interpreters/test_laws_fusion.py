@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from itertools import takewhile
 
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 import kxflow as kx
-from tests.interpreters.drawn import EXTRAS, Shape, pipelines
+from tests.interpreters.drawn import EXTRAS, FUSED, Shape, pipelines
 from tests.interpreters.world import World, ran, timeless, worlds
 from tests.laws import laws
 
+GOING = Shape(policies=False)
+LONG = evolve(FUSED, policies=False)
 STRICT = tuple(each for each in EXTRAS if each != "tolerant")
 """Of what is attached to a step, only `ignore_errors` lets a host go on behind a connection that was lost."""
 
@@ -24,7 +27,9 @@ def both(pipeline: kx.Pipeline, world: World, concurrency: int) -> list[tuple[kx
 
 
 @laws(150)
-@given(pipeline=pipelines(Shape(policies=False)), world=worlds(), concurrency=st.integers(1, 5))
+@given(
+    pipeline=pipelines(GOING) | pipelines(evolve(FUSED, policies=False)), world=worlds(), concurrency=st.integers(1, 5)
+)
 def test_where_no_connection_is_lost_fused_equals_one_at_a_time(
     pipeline: kx.Pipeline, world: World, concurrency: int
 ) -> None:

@@ -20,7 +20,7 @@ from kxflow.testing.plugin import MakeSshdFleet
 from kxflow.values.action import Command
 from kxflow.values.tally import Tally, Verdict
 from tests.interpreters.doing import KINDS, Doing
-from tests.interpreters.drawn import pipelines, tasks_of
+from tests.interpreters.drawn import FUSED, pipelines, tasks_of
 from tests.interpreters.hosts import ran
 from tests.interpreters.world import FLEET as WORLD
 from tests.interpreters.world import Hosts, Order, Turns, World, worlds
@@ -258,7 +258,7 @@ def governed(pipeline: kx.Pipeline, log: Told) -> kx.Pipeline:
 
 
 @laws(200)
-@given(pipeline=pipelines(), world=worlds(), concurrency=st.integers(1, 5), fuse=...)
+@given(pipeline=pipelines() | pipelines(FUSED), world=worlds(), concurrency=st.integers(1, 5), fuse=...)
 def test_once_anything_says_stop_no_host_begins_but_what_it_was_told_before(
     pipeline: kx.Pipeline, world: World, concurrency: int, fuse: bool
 ) -> None:
