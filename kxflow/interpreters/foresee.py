@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import anyio
@@ -12,6 +12,7 @@ from frozendict import frozendict
 from kxflow.flow.decide import Decided, Do, decide
 from kxflow.flow.ensure import why_no_undo
 from kxflow.flow.layout import Layout, Slot, TaskPlan
+from kxflow.flow.policy import cut
 from kxflow.flow.wiring import Missing, Producer, Values, Wiring, inputs_of
 from kxflow.interpreters import verdicts
 from kxflow.interpreters.brake import Brake
@@ -65,6 +66,7 @@ class Foresight:
         self._wiring = Wiring(layout)
         self._lanes = {host.name: Lane(host, wires) for host in layout.cluster.hosts}
         self._bound = anyio.Semaphore(concurrency)
+        self._waves = _waves_of(layout)
         self._values: Values = {}
         self._predicted: dict[str, dict[Key, State]] = {}
         self._places: dict[str, dict[str, dict[Key, bool]]] = {}
@@ -233,6 +235,8 @@ class Foresight:
             host=host.name,
             position=task.position(item.slot, self._layout.cluster.rank(host.name)),
             effect=Effect.unknown,
+            wave=self._waves[task.order, host.name],
+            side_by_side=task.concurrency or 0,
         )
         told, value = self._verdict(item, host, entry)
         self._entries.append(told)
@@ -257,6 +261,24 @@ class Foresight:
         if len(item.seen) < len(item.commands):
             return evolve(entry, reason="it has no check: it would run", undo=_undo(item)), example
         return evolve(_merged(item, entry), undo=_undo(item)), item.seen[-1].value
+
+
+def _waves_of(layout: Layout) -> dict[tuple[int, str], int]:
+    """In which wave of its roll-out each host of each task is."""
+    found: dict[tuple[int, str], int] = {}
+    for plan in layout.tasks:
+        found.update(_numbered(plan, cut(plan.hosts, plan.waves)))
+    for module in layout.modules:
+        if module.waves is not None:
+            names = {host.name for plan in module.tasks for host in plan.hosts}
+            hosts = [host for host in layout.cluster.hosts if host.name in names]
+            for plan in module.tasks:
+                found.update(_numbered(plan, cut(hosts, module.waves)))
+    return found
+
+
+def _numbered(plan: TaskPlan, waves: Iterable[Sequence[Host]]) -> dict[tuple[int, str], int]:
+    return {(plan.order, host.name): number for number, wave in enumerate(waves) for host in wave}
 
 
 def _asked_of(action: Action[Any]) -> tuple[Command[Any], ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from attrs import asdict, field, frozen
+from attrs import asdict, evolve, field, frozen
 from frozendict import frozendict
 
 from kxflow.values.cluster import Cluster
@@ -42,6 +42,8 @@ class Planned:
         change: Before, after and diff, where the step ensures a state and would change it.
         undo: Why what it would do could not be taken back; empty where it could.
         digest: Of the action; empty where none could be made.
+        wave: Of the roll-out of its task or module, from 0.
+        side_by_side: Most hosts at work at the same time, where the task says so; else 0.
     """
 
     module: str
@@ -54,6 +56,8 @@ class Planned:
     change: Change | None = None
     undo: str = ""
     digest: str = ""
+    wave: int = 0
+    side_by_side: int = 0
 
     @property
     def path(self) -> str:
@@ -115,6 +119,22 @@ class Plan:
         for each in self.entries:
             groups.setdefault(each.host, []).append(each)
         return frozendict({name: tuple(members) for name, members in groups.items()})
+
+    def at_once(self, hosts: Iterable[str]) -> int:
+        """How many of some hosts would be changed at the same time, at most: those of one wave of one task.
+
+        A step of which it is not known what it would do may change something.
+
+        Args:
+            hosts: Names; of a role, say: `[each.name for each in kx.role("etcd")(cluster)]`.
+        """
+        wanted = frozenset(hosts)
+        together: dict[tuple[Position, int, int], set[str]] = {}
+        for each in self.entries:
+            if each.host in wanted and each.effect is not Effect.none:
+                task = each.position._replace(step=0, host=0)
+                together.setdefault((task, each.wave, each.side_by_side), set()).add(each.host)
+        return max((min(len(some), bound or len(some)) for (*_, bound), some in together.items()), default=0)
 
     @property
     def tally(self) -> Mapping[Effect, int]:
@@ -220,13 +240,20 @@ def compare(planned: Plan, now: Plan) -> tuple[str, ...]:
     for key in dict.fromkeys((*ours, *theirs)):
         one, other = ours.get(key), theirs.get(key)
         if one != other:
-            found.append(f"- {_told(one)}\n  + {_told(other)}")
+            roll_out = one is not None and other is not None and _alone(one) == _alone(other)
+            found.append(f"- {_told(one, roll_out=roll_out)}\n  + {_told(other, roll_out=roll_out)}")
     return tuple(found)
 
 
-def _told(entry: Planned | None) -> str:
+def _alone(entry: Planned) -> Planned:
+    return evolve(entry, wave=0, side_by_side=0)
+
+
+def _told(entry: Planned | None, *, roll_out: bool = False) -> str:
     if entry is None:
         return "(no such step)"
+    if roll_out:
+        return f"{entry}: wave {entry.wave + 1}, {entry.side_by_side or 'all'} at the same time"
     change = entry.change
     return str(entry) + ("" if change is None else "".join(f"\n      {line}" for line in change.diff.split("\n")))
 
@@ -259,10 +286,16 @@ def _entry(entry: Planned) -> dict[str, Any]:
     change = entry.change
     fields = asdict(entry, recurse=False, filter=lambda attribute, _: attribute.name not in ("position", "change"))
     return {
-        **{name: value.value if isinstance(value, Effect) else _packed(value) for name, value in fields.items()},
+        **{name: _plain(value) for name, value in fields.items()},
         "position": list(entry.position),
         "change": None if change is None else [_packed(each) for each in (change.before, change.after, change.diff)],
     }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Effect):
+        return value.value
+    return _packed(value) if isinstance(value, str) else value
 
 
 def _packed(text: str) -> str | dict[str, str]:
@@ -289,6 +322,8 @@ def _read(document: dict[str, Any]) -> Plan:
             Planned(
                 **texts,
                 position=Position(*each["position"]),
+                wave=each.get("wave", 0),
+                side_by_side=each.get("side_by_side", 0),
                 effect=Effect(each["effect"]),
                 change=None if change is None else Change(*map(_unpacked, change)),
             )

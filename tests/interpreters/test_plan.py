@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -281,6 +282,42 @@ def test_a_notebook_is_not_flooded(tmp_path: Path) -> None:
     assert html.count("<pre>") == 50
     assert "more lines</pre>" in html
     assert html.endswith("<p>… and 10 more diffs</p>")
+
+
+def test_how_many_hosts_are_changed_at_once_can_be_asked(tmp_path: Path) -> None:
+    """By wave of a task or module, and by how many are at work side by side."""
+    fleet = kx.Cluster([kx.Host(f"e{n}", roles={"etcd"} if n < 3 else {}) for n in range(5)], connect=kx.Local())
+    etcd = [each.name for each in kx.role("etcd")(fleet)]
+    step, held = file(tmp_path / "f", content="x"), kx.command("held", "true", check="true")
+
+    def most(task: kx.Task, hosts: Iterable[str] = etcd, waves: Any = None) -> int:
+        plan = kx.plan(kx.pipeline("p", kx.module("m", task, waves=waves)), fleet)
+        again = tmp_path / "plan"
+        plan.save(again)
+        assert kx.Plan.load(again) == plan
+        return plan.at_once(hosts)
+
+    assert most(kx.task("t", step)) == 3
+    assert most(kx.task("t", step), fleet.names) == 5
+    assert most(kx.task("t", kx.command("blind", "true"), concurrency=2)) == 2
+    assert most(kx.task("t", held)) == 0
+    assert most(kx.task("t", step, concurrency=1)) == 1
+    assert most(kx.task("t", step, waves=kx.waves(1, 2, "100%"))) == 1
+    assert most(kx.task("t", step, waves=kx.waves(1, "100%"))) == 2
+    assert most(kx.task("t", step), waves=kx.waves(1, 2, "100%")) == 1
+    assert most(kx.task("t", step, on=kx.role("etcd")), waves=kx.waves(1, "100%")) == 2
+    assert most(kx.task("t", step), ["e4"]) == 1
+    assert most(kx.task("t", step), []) == 0
+
+
+def test_apply_refuses_another_roll_out(tmp_path: Path) -> None:
+    """One host at a time was planned, and all at once is something else."""
+    step = file(tmp_path / "f", content="x")
+    one_by_one = kx.pipeline("p", kx.module("m", kx.task("t", step, waves=kx.waves(1, "100%"))))
+    at_once = kx.pipeline("p", kx.module("m", kx.task("t", step)))
+    with pytest.raises(kx.PlanMovedError, match=r"- b m/t/file .*: wave 2, all at the same time\n  \+ .*: wave 1, all"):
+        kx.apply(kx.plan(one_by_one, HERE), at_once, HERE)
+    assert not (tmp_path / "f").exists()
 
 
 def test_plans_have_no_truth_value() -> None:
