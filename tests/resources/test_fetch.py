@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import resource
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -160,6 +162,31 @@ def test_what_cannot_be_brought_is_told(tmp_path: Path) -> None:
     here(dest, tmp_path / "file").mkdir()
     assert fails(fetch(tmp_path / "file", dest)).reason == "into"
     fails(fetch(tmp_path / "file", tmp_path / "file"), "File exists")
+    assert not list(dest.rglob(".kx*"))
+
+
+_FULL = """
+import resource, sys
+import kxflow as kx
+from kxflow.resources import fetch
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # as a disk that is full by then
+its = kx.pipeline("p", kx.module("m", kx.task("t", fetch(sys.argv[1], sys.argv[2]))))
+(result,) = kx.report_of(kx.run(its, kx.Cluster([kx.Host("here")], connect=kx.Local())))
+print(result.status.name, result.reason, result.error)
+"""
+
+
+def test_a_disk_here_that_takes_no_more_leaves_what_was_here(tmp_path: Path) -> None:
+    """The step fails, what came before is whole, and no temporary file is left."""
+    path, dest = tmp_path / "file", tmp_path / "dest"
+    path.write_bytes(b"small")
+    succeeded(fetch(path, dest))
+    path.write_bytes(b"x" * 300_000)
+    done = subprocess.run([sys.executable, "-c", _FULL, path, dest], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Failed into ")
+    assert "File too large" in done.stdout
+    assert here(dest, path).read_bytes() == b"small"
     assert not list(dest.rglob(".kx*"))
 
 
