@@ -219,6 +219,7 @@ def test_a_resource_of_ones_own_is_idempotent_and_can_be_taken_back(names: dict[
     assert [each.status.name for each in kx.report_of(kx.run(pipeline, here))] == ["Skipped"] * 2
     assert kx.report_of(kx.rollback(pipeline, here, first)).succeeded
     assert sorted(path.read_text().splitlines()) == ["root: admin", "www: old"]
+    names["test_alias"](tmp_path)
 
 
 # The command line
@@ -305,7 +306,7 @@ def test_names_of_the_testing_package_are_there() -> None:
     from kxflow.testing import plugin
 
     code = inline(section("Testing your pipelines"))
-    for each in ("check_connector", "check_sink", "check_store"):
+    for each in ("check_connector", "check_resource", "check_sink", "check_store"):
         assert each in code
         assert callable(getattr(kxflow.testing, each))
     for each in ("embedded_fleet(8)", "sshd_fleet(8)"):

@@ -1,4 +1,4 @@
-"""What tests of pipelines need: fleets of hosts to run them on, and checks for connectors, sinks and stores.
+"""What tests of pipelines need: fleets of hosts to run them on, checks for connectors, resources, sinks and stores.
 
 Everything loads when first asked for, so that importing this costs nothing. No module here has the name of a function
 in it: importing it would hide the function.
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kxflow.testing.connector_check import check_connector
     from kxflow.testing.embedded import EmbeddedFleet, embedded_fleet
     from kxflow.testing.rehearsal import rehearse
+    from kxflow.testing.resource_check import check_resource
     from kxflow.testing.sink_check import check_sink
     from kxflow.testing.sshd import SshdFleet, sshd_fleet
     from kxflow.testing.store_check import check_store
@@ -30,6 +31,7 @@ _HOMES: Final = {
     "SshdFleet": "sshd",
     "account": "accounts",
     "check_connector": "connector_check",
+    "check_resource": "resource_check",
     "check_sink": "sink_check",
     "check_store": "store_check",
     "clone_fleet": "clone",
@@ -47,6 +49,7 @@ __all__ = [
     "SshdFleet",
     "account",
     "check_connector",
+    "check_resource",
     "check_sink",
     "check_store",
     "clone_fleet",
