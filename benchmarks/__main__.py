@@ -14,6 +14,7 @@ from benchmarks.bench import Outcome, run_case
 from benchmarks.goals import judge
 from benchmarks.measure import PEERS
 from benchmarks.plot import draw
+from benchmarks.saved import read, together
 from benchmarks.table import data, machine, table, told, verdicts
 from benchmarks.workloads import WORKLOADS
 
@@ -29,6 +30,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=0, help="at most so many; by workload where not given")
     parser.add_argument("--peers", type=Path, default=PEERS, help="virtual environment of the peers")
     parser.add_argument("--out", type=Path, default=_OUT, help="folder for results.json, results.md and results.png")
+    parser.add_argument("--add", action="store_true", help="keep other cases that are in the folder: a run in parts")
     return parser.parse_args(argv)
 
 
@@ -39,12 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     rounds = given.rounds or (1 if given.quick else 99)
     begun = time.monotonic()
     makers = [make for name, those in WORKLOADS.items() if not given.only or name in given.only for make in those]
+    before = read(given.out / "results.json") if given.add else []
     outcomes: list[Outcome] = []
     for case in [case for make in makers for case in make(given.quick) if given.size in case.size]:
         outcomes.append(run_case(case, peers=peers, rounds=rounds, chosen=given.chosen, say=_say))
         about = {**machine(peers), "took": round(time.monotonic() - begun), "quick": given.quick}
-        _write(outcomes, about, given.out)  # after each case: a run of half an hour may be broken off
-    return _show(outcomes, given.out)
+        _write(together(before, outcomes), about, given.out)  # after each case: a run of half an hour may be broken off
+    return _show(together(before, outcomes), given.out)
 
 
 def _say(line: str) -> None:
