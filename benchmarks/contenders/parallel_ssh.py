@@ -31,15 +31,6 @@ def echo(job: Job) -> dict[str, list[str]]:
     return found
 
 
-def output(job: Job) -> dict[str, Any]:
-    """One command that says much, in one line."""
-    outputs = client(job).run_command(job["commands"][0])
-    return {
-        seat["name"]: [sum(len(line) for line in output.stdout), ""]
-        for seat, output in zip(job["hosts"], outputs, strict=True)
-    }
-
-
 def upload(job: Job) -> dict[str, Any]:
     """By SFTP, side by side."""
     places = [
@@ -50,4 +41,4 @@ def upload(job: Job) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    contend({"echo": echo, "output": output, "upload": upload})
+    contend({"echo": echo, "upload": upload})

@@ -48,7 +48,7 @@ def _talkers(count: int, size: int) -> Iterator[Ready]:
 
 
 def output(quick: bool) -> list[Case]:
-    """Much of it from many, and very much from one; who keeps it all in memory does not take part in the latter."""
+    """Much of it from many, and very much from one; who keeps it all in memory, or reads by lines, takes no part."""
     sizes = ((2, _MEGABYTE), (1, 10 * _MEGABYTE)) if quick else ((25, 10 * _MEGABYTE), (1, 1000 * _MEGABYTE))
     return [
         Case(
@@ -56,7 +56,7 @@ def output(quick: bool) -> list[Case]:
             size=f"{count} x {size // _MEGABYTE} MB",
             number=size,
             ready=partial(_talkers, count, size),
-            contenders=[FLOOR, OURS, PSSH] if count > 1 else [FLOOR, OURS],
+            contenders=[FLOOR, OURS],
             rounds=3,
         )
         for count, size in sizes

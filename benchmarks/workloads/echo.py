@@ -80,7 +80,7 @@ def echo20(quick: bool) -> list[Case]:
 
 def slow_login(quick: bool) -> list[Case]:
     """The same, where each login works for a tenth of a second."""
-    count = 2 if quick else 10
+    count = 2 if quick else 25
     return [
         Case(
             workload="slow-login",
