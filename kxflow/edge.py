@@ -56,7 +56,10 @@ class RunOptions(TypedDict, total=False):
     """What `run`, `arun` and `stream` take.
 
     Attributes:
-        sinks: Journals, such as `ndjson(path)`, and sinks, such as `console()`, or any function of an event.
+        sinks: Journals, such as `ndjson(path)`, and sinks, such as `console()`, or any function of an event. No host
+            waits for a sink: live output that it is too slow for is left out.
+        reader: A sink that the run waits for: it is told everything, in order, and hosts that write faster than
+            it takes are held up.
         concurrency: Most hosts at work at a time; 50 where not given.
         connects: Most hosts being connected to at a time; 20.
         open_connections: Most connections that stay open while idle; 256.
@@ -72,6 +75,7 @@ class RunOptions(TypedDict, total=False):
     """
 
     sinks: Sequence[Sink | Journal]
+    reader: Sink | None
     concurrency: int
     connects: int
     open_connections: int
@@ -127,12 +131,15 @@ def _prepare(pipeline: Pipeline, cluster: Cluster, options: RunOptions) -> RunPl
     for each in sinks:
         if not isinstance(each, Journal) and not callable(each):
             raise InvalidError(f"{each!r} is no sink", "give ndjson(path), console(), or a function of an event")
+    reader = options.get("reader")
+    if reader is not None and (isinstance(reader, Journal) or not callable(reader)):
+        raise InvalidError(f"reader={reader!r} is no sink", "give console(), or a function of an event")
     connector = options.get("connector") or _default_connector()
     run = options.get("run_id") or new_run_id()
     clock = options.get("clock") or SystemClock()
     journals = [each for each in sinks if isinstance(each, Journal)]
     build = lambda deliver: Engine(layout, run, connector, clock, journals, deliver, bounds)  # noqa: E731 -- needs a loop
-    return RunPlan(build, tuple(each for each in sinks if not isinstance(each, Journal)), connector)
+    return RunPlan(build, tuple(each for each in sinks if not isinstance(each, Journal)), connector, reader)
 
 
 def _default_connector() -> Connector:
@@ -233,7 +240,7 @@ def _run_aside(plan: RunPlan, told: Callable[[str, bool], object]) -> Outcome:
             try:
                 future.result()
             except KeyboardInterrupt:
-                portal.call(conduct.engine.interrupt, "SIGINT")
+                portal.call(conduct.abort if interrupted else conduct.interrupt, "SIGINT")
                 told("SIGINT", interrupted)
                 interrupted = True
             else:
@@ -257,7 +264,7 @@ async def _run_watched(
         return kept.outcome
     refused: list[InvalidError] = []
     async with anyio.create_task_group() as tasks:
-        await tasks.start(_watch, conduct.engine, watched, told)
+        await tasks.start(_watch, conduct, watched, told)
         try:
             await conduct()
         except InvalidError as error:  # a journal's file: the caller's mistake, so it comes as it is, in no group
@@ -269,7 +276,7 @@ async def _run_watched(
 
 
 async def _watch(
-    engine: Engine,
+    conduct: Conduct,
     watched: tuple[signal.Signals, ...],
     told: Callable[[str, bool], object],
     *,
@@ -279,14 +286,14 @@ async def _watch(
     with anyio.open_signal_receiver(*watched) as received:
         task_status.started()
         name = (await anext(received)).name
-        engine.interrupt(name)
+        conduct.interrupt(name)
         told(name, False)
         with anyio.move_on_after(GRACE):
             name = (await anext(received)).name
-        engine.abort(name)
+        conduct.abort(name)
         told(name, True)
         async for again in received:
-            engine.abort(again.name)
+            conduct.abort(again.name)
 
 
 def plan(pipeline: Pipeline, cluster: Cluster, **options: Unpack[PlanOptions]) -> Plan:

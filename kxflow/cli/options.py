@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import click
 from attrs import evolve, frozen
@@ -106,10 +106,18 @@ def asked(
     return Asked(wanted, cluster)
 
 
-def shown(log: str | None, *, verbose: bool) -> list[Sink | Journal]:
-    """The sinks of a command that runs: a log where one is named, and the console."""
-    journals = [] if log is None else [kx.ndjson(log)]
-    return [*journals, kx.console(verbose=verbose)]
+class Shown(TypedDict):
+    """Who is told of a run: options of `kxflow.run`."""
+
+    sinks: list[Sink | Journal]
+    reader: Sink | None
+
+
+def shown(log: str | None, *, verbose: bool) -> Shown:
+    """A log, where one is named, and the console; live output is shown whole, so hosts wait for it."""
+    journals: list[Sink | Journal] = [] if log is None else [kx.ndjson(log)]
+    console = kx.console(verbose=verbose)
+    return Shown(sinks=journals, reader=console) if verbose else Shown(sinks=[*journals, console], reader=None)
 
 
 def logged(log: str, run_id: str | None) -> kx.Report:

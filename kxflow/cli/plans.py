@@ -24,7 +24,7 @@ from kxflow.cli.options import (
     shown,
     target_argument,
 )
-from kxflow.cli.status import OK, Refused, exit_code, on_signal
+from kxflow.cli.status import OK, Refused, ended, on_signal
 
 
 @click.command(
@@ -110,13 +110,13 @@ def apply(saved: str, log: str | None, concurrency: int, no_verify: bool, output
         planned,
         its.pipeline,
         its.cluster,
-        sinks=shown(log, verbose=output),
+        **shown(log, verbose=output),
         concurrency=concurrency,
         verify=not no_verify,
         output=output,
         on_signal=on_signal,
     )
-    return exit_code(kx.report_of(outcome))
+    return ended(kx.report_of(outcome))
 
 
 @click.command(
@@ -150,11 +150,11 @@ def rollback(
         its.pipeline,
         its.cluster,
         logged(taken_from, run_id),
-        sinks=shown(log, verbose=True),
+        **shown(log, verbose=True),
         concurrency=concurrency,
         on_signal=on_signal,
     )
-    return exit_code(kx.report_of(outcome))
+    return ended(kx.report_of(outcome))
 
 
 @click.command(
@@ -188,11 +188,11 @@ def rehearse(
     its = asked(target, inventory, limit=limit, only=only, settings=settings)
     try:
         report, changes = on_clones(
-            its.pipeline, its.cluster, sinks=[kx.console(verbose=output)], output=output, on_signal=on_signal
+            its.pipeline, its.cluster, **shown(None, verbose=output), output=output, on_signal=on_signal
         )
     except MissingError as error:
         raise Refused(str(error)) from None
     for name, its_changes in changes.items():
         lines = [f"  {visible(line)}" for line in str(its_changes).split("\n")] if its_changes else ["  nothing"]
         click.echo("\n".join((f"changed on {visible(name)}:", *lines)))
-    return exit_code(report)
+    return ended(report)

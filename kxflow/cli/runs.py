@@ -27,7 +27,7 @@ from kxflow.cli.options import (
     taken,
     target_argument,
 )
-from kxflow.cli.status import OK, Refused, exit_code, on_signal
+from kxflow.cli.status import OK, Refused, ended, on_signal
 from kxflow.flow import narrow
 from kxflow.services import pyfile
 from kxflow.sinks.out import Out
@@ -81,14 +81,14 @@ def run(
     outcome = kx.run(
         wanted,
         its.cluster,
-        sinks=shown(log, verbose=output),
+        **shown(log, verbose=output),
         concurrency=concurrency,
         fuse=not no_fuse,
         verify=not no_verify,
         output=output,
         on_signal=on_signal,
     )
-    return exit_code(kx.report_of(outcome))
+    return ended(kx.report_of(outcome))
 
 
 class _Exec(click.Command):
@@ -134,8 +134,8 @@ def exec_(
     step = step if timeout is None else step.timeout(timeout)
     task = kx.task("exec", step, on=taken(cluster, selector), policy=kx.keep_going())
     made = kx.pipeline("exec", kx.module("exec", task))
-    outcome = kx.run(made, cluster, sinks=[Lines()], concurrency=concurrency, output=True, on_signal=on_signal)
-    return exit_code(kx.report_of(outcome))
+    outcome = kx.run(made, cluster, reader=Lines(), concurrency=concurrency, output=True, on_signal=on_signal)
+    return ended(kx.report_of(outcome))
 
 
 @click.command(
@@ -232,4 +232,4 @@ def demo(hosts: int, log: str | None, keep: bool) -> int:
         out.write(f"{text}\n")
         out.flush()
 
-    return exit_code(rehearse(hosts, log, keep=keep, say=say, on_signal=on_signal))
+    return ended(rehearse(hosts, log, keep=keep, say=say, on_signal=on_signal))

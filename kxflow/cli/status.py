@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
+import select
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NoReturn
 
 import click
 
 import kxflow as kx
+from kxflow.interpreters.feed import SINK_FAULTS, SINK_THREAD
 from kxflow.sinks.escape import lines_of
 from kxflow.sinks.out import Out
 from kxflow.sinks.wording import count
@@ -38,8 +42,8 @@ _CODES: Final = {
 def exit_code(report: kx.Report) -> int:
     """What a process that made this run says with its exit status.
 
-    0 all well · 1 a step failed · 3 hosts could not be reached · 4 what became of a step is not known · 5 the run could
-    not be recorded · 128+n ended by signal n. The worst wins: signal, 5, 4, 1, 3.
+    0 all well · 1 a step failed, or a sink did · 3 hosts could not be reached · 4 what became of a step is not known ·
+    5 the run could not be recorded · 128+n ended by signal n. The worst wins: signal, 5, 4, 1, 3.
 
     >>> exit_code(kx.Report(faults=(kx.Fault("interrupted", "the run was interrupted: SIGTERM"),)))
     143
@@ -47,12 +51,35 @@ def exit_code(report: kx.Report) -> int:
     ended_by = [_signal_number(each.what) for each in report.faults if each.code == "interrupted"]
     if ended_by:
         return SIGNALLED + ended_by[0]
-    if report.faults:
+    if any(each.code not in SINK_FAULTS for each in report.faults):
         return UNRECORDED
     spoiling = {each.status for each in report.results if each.spoils}
     found = {_CODES[status] for status in spoiling if status in _CODES}
+    if report.faults:  # the log has all, but who looked at the output has not: that is never a 0
+        found.add(FAILED)
     # What was not run has its cause among the others; where they are all well, a step could not do its work.
     return next((code for code in _SEVERITY if code in found), FAILED if spoiling else OK)
+
+
+def ended(report: kx.Report) -> int:
+    """The exit status of a run; a sink that failed is told here, for it may be the one that tells."""
+    for each in report.faults:
+        if each.code in SINK_FAULTS:
+            _tell(f"kxflow: what was shown is not all: {each}")
+    return exit_code(report)
+
+
+def _tell(text: str) -> None:
+    """Write to stderr, if that takes it at once."""
+    with contextlib.suppress(OSError, ValueError):  # it is no file, or it is closed
+        if not select.select([], [sys.stderr], [], 0)[1]:
+            return
+    Out(sys.stderr).write(f"{lines_of(text)}\n")
+
+
+def _stuck() -> bool:
+    """A sink that was given up is still at it: it holds a stream that would be waited for when the process ends."""
+    return any(each.name == SINK_THREAD for each in threading.enumerate())
 
 
 def _signal_number(what: str) -> int:
@@ -98,6 +125,8 @@ def _status_of(command: Callable[[], Any]) -> int:
     """The exit status of a command; what nobody reads any more goes nowhere, also at the interpreter's end."""
     try:
         code = int(command() or OK)
+        if _stuck():
+            os._exit(code)
         sys.stdout.flush()
     except click.ClickException as error:
         code = _refusal(error)

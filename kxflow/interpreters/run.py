@@ -35,12 +35,14 @@ class RunPlan:
     Attributes:
         engine: Makes the engine on an event loop, given whom to deliver events to.
         sinks: What else hears of it.
+        reader: Is told everything, and waited for.
         connector: Given up when the run is over.
     """
 
     engine: Callable[[HandOn], Engine]
     sinks: tuple[Sink, ...]
     connector: Connector
+    reader: Sink | None = None
 
 
 class Stream:
@@ -138,33 +140,73 @@ async def _to_the_end(conduct: Conduct, send: MemoryObjectSendStream[Event]) -> 
 
 
 class _Show:
-    """Events to sinks, and then to whoever reads them."""
+    """Events to sinks, and then to whoever reads them: the reader first, who is told what became of the sinks."""
 
-    def __init__(self, sinks: Iterable[Sink], hand_on: HandOn) -> None:
+    def __init__(self, sinks: Iterable[Sink], reader: Sink | None, hand_on: HandOn) -> None:
         self._feeds = [Feed(each) for each in sinks]
+        self._reader = None if reader is None else Feed(reader, waits=True)
         self._hand_on = hand_on
+        # A pool of its own: the default one may be full of users' functions.
+        self._threads = anyio.CapacityLimiter(1)
 
     async def deliver(self, event: Event) -> None:
         for feed in self._feeds:
             feed.put(event)
         if isinstance(event, RunEnded):
-            event = evolve(event, faults=(*event.faults, *await self.close()))
+            event = await self._with_faults(event)
+        elif self._reader is not None:
+            self._reader.put(event)
+            if self._reader.full:
+                await anyio.to_thread.run_sync(self._reader.until_room, abandon_on_cancel=True, limiter=self._threads)
         await self._hand_on(event)
 
-    async def close(self) -> list[Fault]:
-        """Let the sinks finish; what went wrong with them."""
+    async def _with_faults(self, event: RunEnded) -> RunEnded:
+        event = evolve(event, faults=(*event.faults, *await self._close_sinks()))
+        if self._reader is not None:
+            self._reader.put(event)
+        return evolve(event, faults=(*event.faults, *await self._close_reader()))
+
+    def let_go(self) -> None:
+        """Wait for the reader no longer."""
+        if self._reader is not None:
+            self._reader.let_go()
+
+    async def close(self) -> None:
+        """Let all of them finish, where the run did not come to its end."""
+        self.let_go()
+        await self._close_sinks()
+        await self._close_reader()
+
+    async def _close_sinks(self) -> list[Fault]:
         feeds, self._feeds = self._feeds, []
-        faults = [await anyio.to_thread.run_sync(feed.close, abandon_on_cancel=False) for feed in feeds]
-        return [fault for fault in faults if fault is not None]
+        return [fault for feed in feeds if (fault := await self._closed(feed)) is not None]
+
+    async def _close_reader(self) -> list[Fault]:
+        fault = None if self._reader is None else await self._closed(self._reader)
+        self._reader = None
+        return [] if fault is None else [fault]
+
+    async def _closed(self, feed: Feed) -> Fault | None:
+        """Let it finish; what went wrong with it."""
+        return await anyio.to_thread.run_sync(feed.close, abandon_on_cancel=False, limiter=self._threads)
 
 
 class Conduct:
     """One run: the engine between its connector and its sinks."""
 
     def __init__(self, plan: RunPlan, hand_on: HandOn) -> None:
-        self._show = _Show(plan.sinks, hand_on)
+        self._show = _Show(plan.sinks, plan.reader, hand_on)
         self._connector = plan.connector
         self.engine = plan.engine(self._show.deliver)
+
+    def interrupt(self, reason: str) -> None:
+        """Let steps in flight end and begin no other."""
+        self.engine.interrupt(reason)
+
+    def abort(self, reason: str) -> None:
+        """End steps in flight now, and wait for a reader no longer."""
+        self.engine.abort(reason)
+        self._show.let_go()
 
     async def __call__(self) -> None:
         try:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TextIO
 
 from kxflow.sinks import wording
+from kxflow.sinks.escape import visible
 from kxflow.sinks.out import Out
 from kxflow.sinks.plain import Plain
 from kxflow.sinks.progress import AT_ONCE, RunProgress, TaskProgress, trouble
@@ -16,14 +17,14 @@ from kxflow.values.event import Event, OutputChunk, RunBegan, RunEnded, StepBega
 from kxflow.values.fault import Fault
 from kxflow.values.result import Position, StepResult
 
-_PARTIAL = 4096
+_PARTIAL = 64 * 1024
 
 
 class Screen(Protocol):
     """Where lines go; what it is given is safe to show."""
 
     def line(self, text: str, tone: str = "") -> None:
-        """One line."""
+        """One line, or several with newlines between them."""
         ...
 
     def moved(self, task: TaskProgress) -> None:
@@ -122,11 +123,13 @@ class Console:
     def _chunk(self, screen: Screen, event: OutputChunk) -> None:
         """Whole lines of live output, each behind its host's name; a line that does not end is cut."""
         key = (event.position, event.host, event.stream)
+        if event.missed:
+            self._output(screen, event.host, filter(None, [self._partial.pop(key, b"")]))
+            screen.line(f"  {wording.missed(event)}", "yellow")
         *lines, rest = (self._partial.pop(key, b"") + event.data).split(b"\n")
         if len(rest) > _PARTIAL:
             lines, rest = [*lines, rest], b""
-        for line in lines:
-            self._output(screen, event.host, line)
+        self._output(screen, event.host, lines)
         if rest:
             self._partial[key] = rest
 
@@ -134,11 +137,13 @@ class Console:
         for stream in ("stdout", "stderr"):
             rest = self._partial.pop((result.position, result.host, stream), b"")
             if rest:
-                self._output(screen, result.host, rest)
+                self._output(screen, result.host, [rest])
 
-    def _output(self, screen: Screen, host: str, line: bytes) -> None:
-        text = line.decode("utf-8", "backslashreplace").expandtabs()
-        screen.line(f"  {wording.clipped(host)} | {wording.clipped(text)}")
+    def _output(self, screen: Screen, host: str, lines: Iterable[bytes]) -> None:
+        """Lines of one chunk, shown at once: they are many, and the host may wait."""
+        texts = (visible(each.decode("utf-8", "backslashreplace").expandtabs()) for each in lines)
+        if text := "\n".join(f"  {wording.clipped(host)} | {each}" for each in texts):
+            screen.line(text)
 
     def _summary(self, faults: Sequence[Fault], *, whole: bool) -> None:
         screen, self._screen = self._screen, None

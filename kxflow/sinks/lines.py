@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final, TextIO
 
 from kxflow.sinks.escape import visible
 from kxflow.sinks.out import Out
 from kxflow.sinks.progress import WORDS
-from kxflow.sinks.wording import clipped, count, run_fault
+from kxflow.sinks.wording import clipped, count, missed, run_fault
 from kxflow.values.event import Event, OutputChunk, RunEnded, StepEnded
 from kxflow.values.result import Status, StepResult
 
@@ -19,8 +20,8 @@ LONGEST: Final = 64 * 1024
 class Lines:
     """A sink that shows live output line by line, and in the end how many hosts did well.
 
-    Needs a run with `output=True`. Each line comes whole and escaped, stdout to `out`, stderr and all of our own words
-    to `err`; a line without an end is cut at 64 KiB.
+    Needs a run with `output=True`, and to be its `reader`, so that nothing is left out. Each line comes whole and
+    escaped, stdout to `out`, stderr and all of our own words to `err`; a line without an end is cut at 64 KiB.
     """
 
     def __init__(self, out: TextIO | None = None, err: TextIO | None = None) -> None:
@@ -42,11 +43,13 @@ class Lines:
 
     def _chunk(self, event: OutputChunk) -> None:
         key = (event.host, event.stream)
+        if event.missed:
+            self._lines(*key, filter(None, [self._pending.pop(key, b"")]))
+            self._say(missed(event))
         *lines, rest = (self._pending.pop(key, b"") + event.data).split(b"\n")
         if len(rest) > LONGEST:
             lines, rest = [*lines, rest], b""
-        for line in lines:
-            self._line(*key, line)
+        self._lines(*key, lines)
         if rest:
             self._pending[key] = rest
 
@@ -54,15 +57,16 @@ class Lines:
         self._counts[result.status] += 1
         for stream in self._files:
             if rest := self._pending.pop((result.host, stream), b""):
-                self._line(result.host, stream, rest)
+                self._lines(result.host, stream, [rest])
         if not result.ok:
             self._say(clipped(f"{result.host}: {WORDS[result.status]}: {_why(result)}"))
 
-    def _line(self, host: str, stream: str, line: bytes) -> None:
-        text = visible(line.decode("utf-8", "backslashreplace").expandtabs())
-        file = self._files[stream]
-        file.write(f"{host} | {text}\n")
-        file.flush()
+    def _lines(self, host: str, stream: str, lines: Iterable[bytes]) -> None:
+        """Lines of one chunk, with one write: they are many, and the host waits."""
+        texts = (visible(each.decode("utf-8", "backslashreplace").expandtabs()) for each in lines)
+        if text := "".join(f"{host} | {each}\n" for each in texts):
+            self._files[stream].write(text)
+            self._files[stream].flush()
 
     def _say(self, text: str) -> None:
         self._files["stderr"].write(text + "\n")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kxflow.sinks.escape import visible
 from kxflow.sinks.progress import WORDS, RunProgress, TaskProgress, Trouble, Where
-from kxflow.values.event import StepRetried
+from kxflow.values.event import OutputChunk, StepRetried
 from kxflow.values.fault import Fault
 from kxflow.values.result import Status, StepResult
 
@@ -61,6 +61,12 @@ def retried(event: StepRetried) -> str:
     path = "/".join((event.module, event.task, event.step))
     word = WORDS[event.attempt.status]
     return f"{clipped(event.host)} {clipped(path)}: {word}, again in {seconds(event.delay)}"
+
+
+def missed(event: OutputChunk) -> str:
+    """The line that stands for live output that is not shown."""
+    what = f"{count(event.missed, 'byte')} of {event.stream}"
+    return f"{clipped(event.host)}: {what} left out: it came faster than it is shown"
 
 
 def fault_line(what: Trouble, host: str) -> str:

@@ -78,7 +78,9 @@ class OutputChunk:
         module, task, step, host: The address.
         position: Place in the canonical order.
         stream: `stdout` or `stderr`.
-        data: Not empty; cut anywhere, also within a character.
+        data: Cut anywhere, also within a character; empty only where `missed` is all that there is to say.
+        missed: Bytes of this stream, before these, that a sink is not given because it is too slow. Whoever reads a
+            stream misses nothing.
     """
 
     module: str
@@ -88,6 +90,7 @@ class OutputChunk:
     position: Position
     stream: str
     data: bytes
+    missed: int = 0
 
 
 @frozen(kw_only=True)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import random
+import signal
+import subprocess
 
 import pytest
 
+from kxflow.testing.fleet import until
 from kxflow.testing.plugin import need_program
-from tests.cli.program import Program, call
+from tests.cli.program import ONE, Program, call
 
 
 def lines(text: str) -> list[str]:
@@ -90,3 +93,37 @@ def test_become_acts_as_root(here: Program) -> None:
     need_program("sudo")
     done = call("exec", "web1", "-i", "hosts.toml", "--become", "--", "echo $(id -u) by ${SUDO_USER:-nobody}")
     assert (done.code, done.out) == (0, "web1 | 0 by root\n")
+
+
+def test_much_output_comes_whole_and_in_order(kxflow: Program) -> None:
+    """However fast the host writes: it waits for who reads."""
+    kxflow.file("one.toml", ONE)
+    done = kxflow.sh("kxflow exec here -i one.toml -- 'seq 2000000' | sed 's/here | //' | cmp - <(seq 2000000)")
+    assert (done.code, done.out, done.err) == (0, "", "1 host: 1 succeeded\n")
+
+
+def test_the_time_of_a_command_that_writes_without_end_is_up_all_the_same(kxflow: Program) -> None:
+    """It is told, and no more was kept meanwhile than the bound."""
+    kxflow.file("one.toml", ONE)
+    running = kxflow.start("exec", "here", "-i", "one.toml", "--timeout", "1.5", "--", "yes", stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(running.process.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 1
+    running.process.returncode = 1
+    assert "here: failed: its time was up and it was ended" in running.end().err
+    assert used.ru_maxrss < 150_000
+
+
+def test_who_reads_nothing_is_left_with_the_second_ctrl_c(kxflow: Program) -> None:
+    """The pipe is full and stays so; the program ends, and says that not all was shown."""
+    kxflow.file("one.toml", ONE)
+    unread, full = os.pipe()
+    running = kxflow.start("exec", "here", "-i", "one.toml", "--", "touch began; yes", stdout=full)
+    os.close(full)
+    until((kxflow.folder / "began").exists, "the command to begin")
+    running.send(signal.SIGINT)
+    running.says("no further step begins")
+    running.send(signal.SIGINT)
+    done = running.end()
+    os.close(unread)
+    assert done.code == 128 + signal.SIGINT
+    assert "kxflow: what was shown is not all: " in done.err

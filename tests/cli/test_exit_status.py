@@ -167,6 +167,8 @@ def test_5_where_another_run_is_writing_the_log(steps: Program) -> None:
 
 INTERRUPTED: Final = kx.Fault("interrupted", "the run was interrupted: SIGTERM")
 NO_LOG: Final = kx.Fault("sink_full", "no space left")
+SINK: Final = kx.Fault("sink", "sink console: it raised ValueError: what")
+SINK_SLOW: Final = kx.Fault("sink_slow", "sink console: it is 100000 events behind")
 
 
 @pytest.mark.parametrize(
@@ -181,12 +183,16 @@ NO_LOG: Final = kx.Fault("sink_full", "no space left")
         ("Failed Lost Unreachable", (), 4),
         ("Lost Failed", (NO_LOG,), 5),
         ("Succeeded", (NO_LOG,), 5),
+        ("Succeeded", (SINK,), 1),
+        ("Unreachable", (SINK_SLOW,), 1),
+        ("Lost", (SINK,), 4),
+        ("Failed", (SINK, NO_LOG), 5),
         ("Lost Failed", (NO_LOG, INTERRUPTED), 128 + signal.SIGTERM),
         ("Succeeded", (INTERRUPTED,), 128 + signal.SIGTERM),
     ],
 )
 def test_the_worst_wins(statuses: str, faults: tuple[kx.Fault, ...], code: int) -> None:
-    """A signal, then 5, 4, 1, 3."""
+    """A signal, then 5, 4, 1, 3; a sink that failed is a fault of the run, but nothing of the log's."""
     results = [evolve(result(place), status=kx.Status[name]) for place, name in enumerate(statuses.split())]
     assert exit_code(kx.Report(results, faults)) == code
 

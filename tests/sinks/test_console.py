@@ -266,6 +266,21 @@ def hostile(number: int, seed: int) -> Iterator[bytes]:
         yield b"".join(source.choice((*parts, source.randbytes(3))) for _ in range(source.randrange(8)))
 
 
+def test_live_output_that_was_left_out_is_told_where_it_is_missing() -> None:
+    """What was begun before is no part of what comes after; a long line is whole."""
+    where: dict[str, Any] = {"module": "web", "task": "join", "step": "start", "host": "a", "position": Position()}
+    events: list[Event] = [
+        began("a"),
+        OutputChunk(**where, stream="stdout", data=b"half"),
+        OutputChunk(**where, stream="stdout", data=b"rest\n" + b"x" * 5000 + b"\n", missed=1234),
+        StepEnded(result("a", 0)),
+        ended(),
+    ]
+    text = shown(events, verbose=True)
+    told = "  a: 1234 bytes of stdout left out: it came faster than it is shown\n"
+    assert f"  a | half\n{told}  a | rest\n  a | {'x' * 5000}\n" in text
+
+
 def hostile_runs(number: int, seed: int, **options: Any) -> Iterator[str]:
     """Runs whose hosts, reasons, faults and outputs are all hostile."""
     for texts in _eights(number, seed):
