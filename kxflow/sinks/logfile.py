@@ -6,23 +6,23 @@ import datetime as dt
 import fcntl
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
-from attrs import field, frozen, mutable
+from attrs import field, mutable
 
 from kxflow.interpreters.ports import JournalError
-from kxflow.journal.codec import LIMIT, chain, encode, intact, seq_of
+from kxflow.journal.codec import LIMIT, chain, encode
 from kxflow.journal.errors import LogError
 from kxflow.journal.record import GENESIS, Body, LogRepaired, Record
+from kxflow.journal.tail import end_of
 from kxflow.sinks.beside import Keeper
 from kxflow.sinks.disk import Disk, journal_error, open_plain, sync_folder, write_all
 from kxflow.values.errors import InvalidError, KxflowError
 from kxflow.values.fault import Fault
 
-# The last line, the one before it where the last is torn, and a torn one behind both.
-_WINDOW: Final = 3 * LIMIT + 3
+_BLOCK: Final = 1 << 20
 
 
 @mutable(eq=False)
@@ -36,59 +36,6 @@ class Entry:
 
     bodies: Sequence[Body]
     error: KxflowError | None = None
-
-
-@frozen
-class End:
-    """Where a log ends.
-
-    Attributes:
-        size: Bytes of whole lines.
-        seq, prev: What the next record is to say.
-        torn: The fragment behind them.
-    """
-
-    size: int = 0
-    seq: int = 0
-    prev: str = GENESIS
-    torn: bytes = b""
-
-
-def find_end(window: bytes, start: int) -> End:
-    """The end of a log, from its last bytes.
-
-    Args:
-        window: The last bytes of the file.
-        start: Where they begin.
-
-    Raises:
-        LogError: What stands before the last line is no whole line of a log.
-    """
-    if not window:
-        return End()
-    cut = window.rfind(b"\n") + 1
-    line = _last_line(window[:cut], start)
-    if cut == len(window) and not intact(line):
-        cut -= len(line)
-        line = _last_line(window[:cut], start)
-    torn = window[cut:]
-    if not line:
-        if start or not _could_be_first(torn):
-            raise LogError("it is no log of kxflow", remedy="name another file")
-        return End(torn=torn)
-    if not intact(line):
-        raise LogError("a record is damaged", start + cut - len(line), remedy="move the file away, or mend it")
-    return End(start + cut, seq_of(line) + 1, chain(line), torn)
-
-
-def _last_line(lines: bytes, start: int) -> bytes:
-    begin = lines.rfind(b"\n", 0, max(len(lines) - 1, 0)) + 1
-    return b"" if start and not begin else lines[begin:]
-
-
-def _could_be_first(torn: bytes) -> bool:
-    head = b'{"v":1,"seq":0,'
-    return torn[: len(head)] == head[: len(torn)] or not torn.strip(b"\0")
 
 
 @mutable(eq=False)
@@ -217,26 +164,42 @@ class LogFile:
 def open_log(path: Path, *, sync: bool, disk: Disk, now: Callable[[], dt.datetime]) -> tuple[LogFile, bytes]:
     """Open a log to write behind what is there, or make it; gives it and the torn fragment at its end.
 
+    All of it is checked, for nobody could read what stands behind damage; see `end_of` for what it costs.
+
     Raises:
-        InvalidError: It is a link, a pipe, somebody else's, or no log.
+        InvalidError: It is a link, a pipe, somebody else's, no log, or damaged.
         JournalError: The system refuses, or another run writes it.
     """
     path = path.absolute()  # links are not followed: they are refused
     fd = open_plain(path, os.O_RDWR | os.O_APPEND)
     try:
         _lock(fd, path)
-        size = os.fstat(fd).st_size
-        start = max(0, size - _WINDOW)
-        end = find_end(os.pread(fd, size - start, start), start)
-        if not size:
+        with open(fd, "rb", buffering=_BLOCK, closefd=False) as file:
+            end = end_of(lines_of(file))
+        if not end.size and not end.torn:
             sync_folder(path)
     except LogError as error:
         os.close(fd)
-        raise InvalidError(f"nothing can be written behind the log {path}: {error.what}", error.remedy) from error
+        raise _unfit(path, error) from error
     except OSError as error:
         os.close(fd)
         raise error if isinstance(error, JournalError) else journal_error(error, path) from error
     return LogFile(path, fd, disk, sync, now, end.size, end.seq, end.prev), end.torn
+
+
+def lines_of(file: BinaryIO) -> Iterator[bytes]:
+    r"""Lines split on b"\n" only; what is longer than any record comes in pieces, and so counts as damage."""
+    while line := file.readline(LIMIT + 1):
+        yield line
+
+
+def _unfit(path: Path, error: LogError) -> InvalidError:
+    """Why nothing can be written behind a log: nobody could read it."""
+    what, remedy = f"nothing can be written behind the log {path}: {error.what}", error.remedy or "name another file"
+    if error.offset is None:
+        return InvalidError(what, remedy)
+    saved = f"; `head -c {error.offset} LOG` gives what is whole before it" if error.offset else ""
+    return InvalidError(f"{what} at byte {error.offset}", f"{remedy}{saved}")
 
 
 def _lock(fd: int, path: Path) -> None:

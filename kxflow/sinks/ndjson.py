@@ -5,24 +5,22 @@ from __future__ import annotations
 import datetime as dt
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 import anyio
 import anyio.to_thread
 from attrs import evolve
 
 from kxflow.interpreters.ports import JournalError, Sent
-from kxflow.journal.codec import LIMIT
 from kxflow.journal.errors import LogError
 from kxflow.journal.fold import Log, fold
 from kxflow.journal.record import Body, StepSent
 from kxflow.sinks.beside import fetch
 from kxflow.sinks.commit import GroupCommit
 from kxflow.sinks.disk import Disk
-from kxflow.sinks.logfile import LogFile, open_log, repair
+from kxflow.sinks.logfile import LogFile, lines_of, open_log, repair
 from kxflow.values.errors import KxflowError
 from kxflow.values.event import RunBegan, RunEnded, StepEnded
 from kxflow.values.fault import Fault
@@ -48,7 +46,7 @@ class Ndjson:
         """Open the file, or make it, and record the beginning.
 
         Raises:
-            InvalidError: The file is a link, a pipe, somebody else's, or no log.
+            InvalidError: The file is a link, a pipe, somebody else's, no log, or damaged.
             JournalError: It cannot be opened or written, or another run is writing it.
         """
         if self._commit is not None:
@@ -138,8 +136,9 @@ def ndjson(
     """A journal that records runs in a file, one JSON record a line; `read_log` reads it back.
 
     The file is opened when a run begins: made where it is not there (mode 0600), else this run is written behind the
-    runs that are in it. A fragment that a crash left at its end is moved to `<path>.torn` first. Values that make a
-    record longer than 256 KiB lie in files in `<path>.d`. While a run writes it no other run can.
+    runs that are in it. They are checked first: behind damage nothing is written. A fragment that a crash left at the
+    end is moved to `<path>.torn`. Values that make a record longer than 256 KiB lie in files in `<path>.d`. While a run
+    writes it no other run can.
 
     Args:
         path: A plain file of your own, in a folder that exists.
@@ -168,12 +167,6 @@ def read_log(path: str | os.PathLike[str], *, run: str | None = None) -> Log:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise LogError("is no plain file", path=os.fspath(path))
         try:
-            return fold(_lines(file), run, partial(fetch, real))
+            return fold(lines_of(file), run, partial(fetch, real))
         except LogError as error:
             raise evolve(error, path=os.fspath(path)) from error
-
-
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    r"""Lines split on b"\n" only; what is longer than any record comes in pieces, and so counts as damage."""
-    while line := file.readline(LIMIT + 1):
-        yield line

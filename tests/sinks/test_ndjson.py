@@ -15,6 +15,7 @@ import anyio
 import anyio.to_thread
 import pytest
 from attrs import evolve
+from crc32c import crc32c
 from jsonschema import Draft202012Validator
 
 from kxflow.interpreters.ports import Journal, JournalError, Sent
@@ -297,14 +298,52 @@ async def test_file_that_is_no_log_is_left_alone(path: Path, text: bytes) -> Non
     assert sorted(path.parent.iterdir()) == [path]
 
 
-async def test_damage_before_the_end_is_left_alone(path: Path) -> None:
-    """Behind damage nothing is written: the error names the byte when the log is read."""
+async def test_damage_before_the_end_is_named(path: Path) -> None:
+    """The error names the byte when the log is read."""
     await record(ndjson(path), 0, 1)
     data = bytearray(path.read_bytes())
     data[-len(data) // 2] ^= 1
     path.write_bytes(data)
     with pytest.raises(LogError, match=r"run.ndjson: a record is damaged at byte \d+"):
         read_log(path)
+
+
+def _changed(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:2], lines[2].replace(b'"deploy"', b'"deplay"'), *lines[3:]]
+
+
+def _of_a_newer_version(lines: list[bytes]) -> list[bytes]:
+    head = lines[2].replace(b'"v":1', b'"v":2')[: -len(b',"crc":"00000000"}\n')]
+    return [*lines[:2], b'%b,"crc":"%08x"}\n' % (head, crc32c(head)), *lines[3:]]
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        (_changed, "a record is damaged at byte {}"),
+        (lambda lines: [*lines[:2], *lines[3:]], "record 3 stands where 2 belongs: .* at byte {}"),
+        (lambda lines: [*lines[:2], lines[3], lines[2], *lines[4:]], "record 3 stands where 2 belongs: .* at byte {}"),
+        (lambda lines: [*lines[:2], b"x" * 600_000 + b"\n", *lines[2:]], "a record is damaged at byte {}"),
+        (_of_a_newer_version, "a record has version 2, this is 1 at byte {}"),
+    ],
+)
+async def test_nothing_is_written_behind_damage(
+    path: Path, damage: Callable[[list[bytes]], list[bytes]], what: str
+) -> None:
+    """However far from the end: nobody could read it. The error names the byte, and what to do."""
+    await record(ndjson(path), 0, 1, 2)
+    lines = path.read_bytes().splitlines(keepends=True)
+    data = b"".join(damage(lines))
+    path.write_bytes(data)
+    place = len(b"".join(lines[:2]))
+    with pytest.raises(InvalidError, match=what.format(place)) as caught:
+        await ndjson(path).begin(began())
+    assert f"`head -c {place} LOG` gives what is whole before it" in str(caught.value)
+    assert path.read_bytes() == data
+    assert list(path.parent.iterdir()) == [path]
+    path.write_bytes(data[:place])
+    await record(ndjson(path), 5, run="next")
+    assert read_log(path).runs == ("r1", "next")
 
 
 async def test_log_is_private(path: Path) -> None:
