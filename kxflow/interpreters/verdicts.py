@@ -238,8 +238,10 @@ def _end_without_frame(over: Over, where: str) -> tuple[Status, Fault]:
         code = _CODES.get(over.why, over.why)
         return Status.Lost, Fault(code, told, where, "look at the host before you run it again")
     if not over.began and over.whole and over.exit is not None and over.exit.received:
-        told = f"the login shell ended with {over.exit.code} before it ran anything"
-        return Status.Unreachable, Fault("no_exec", told, where, "the account must be able to run sh")
+        said = [line for stream in (over.stderr, over.stdout) for line in str(stream).strip().splitlines()[-2:]]
+        words = f": {'; '.join(_short(each, 300) for each in said)}" if said else ""
+        told = f"what should start a shell ended with {over.exit.code} before it ran anything{words}"
+        return Status.Unreachable, Fault("no_exec", told, where, "the account, or the prefix, must be able to run sh")
     code = "connection" if over.began or over.exit is not None else "shell_start"
     told = "the connection was cut: its end is unknown" if code == "connection" else "the login shell did not answer"
     return Status.Lost, Fault(code, told, where, "look at the host before you run it again")

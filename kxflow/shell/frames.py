@@ -219,7 +219,12 @@ class Reader:
         return self._done
 
     def partial(self) -> tuple[int | None, Output, Output]:
-        """The op that began last, where its end was not given, and what it wrote so far: its run, or its check."""
+        """The op that began last, where its end was not given, and what it wrote so far: its run, or its check.
+
+        Where the program did not even come up: no op, and what was said instead of it.
+        """
+        if not self._out.up:
+            return None, self._out.noise.take(), self._err.noise.take()
         index = self._begun
         if index <= self._over_with:
             return None, Output(), Output()

@@ -71,15 +71,25 @@ kx_look() {
   kx_i=
   { while IFS= read -r kx_j; do kx_i=$kx_j; done <"/proc/$1/stat"; } 2>/dev/null
 }
-# Whose sessions are to end (kx_ss): M's; and that of a detached step, which is M's child, unless the lease is lost.
+# Whose sessions are to end (kx_ss): M's, and those that a step has begun and that descend from M still. A daemon does
+# not: who started it has ended. A detached step, M's child that leads a session, outlives the lease and what is in it.
 kx_ours() {
   kx_ss="|$kx_s|"
-  [ "$1" = lease ] && return
-  for kx_f in $(grep -lE "[)] [^Z] $$ " /proc/[0-9]*/stat 2>/dev/null); do
-    kx_f=${kx_f#/proc/}
-    kx_look "${kx_f%/stat}"
-    set -- ${kx_i##*\) }
-    case $kx_ss in *"|$4|"*) ;; *) kx_ss="$kx_ss$4|" ;; esac
+  kx_x=$$ kx_z=$1
+  while [ "$kx_x" ]; do
+    kx_j=$(grep -lE "[)] [^Z] ($kx_x) " /proc/[0-9]*/stat 2>/dev/null)
+    kx_x=
+    for kx_f in $kx_j; do
+      kx_f=${kx_f#/proc/}
+      kx_f=${kx_f%/stat}
+      kx_look "$kx_f"
+      set -- ${kx_i##*\) }
+      [ "$4" ] || continue
+      [ "$kx_z" = lease ] && [ "$2" = $$ ] && [ "$4" = "$kx_f" ] && continue
+      case $kx_ss in *"|$4|"*) ;; *) kx_ss="$kx_ss$4|" ;; esac
+      kx_x="$kx_x|$kx_f"
+    done
+    kx_x=${kx_x#?}
   done
 }
 # Live processes of these sessions into kx_l, without me and M. The leader is M, a login shell or an agent of sudo.

@@ -277,3 +277,15 @@ def test_a_host_of_memory_ends_what_it_does_when_it_is_cancelled(early: bool) ->
             return await ask(link, [Op(index=0, command=Command(text="x"), group=0)], brake, take, Redactor(), set())
 
     assert performed(anyio.run(main)) == (Status.Cancelled, "cancelled")
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+def test_what_was_said_instead_of_starting_a_shell_is_in_the_record(stream: int) -> None:
+    """A prefix that cannot reach its container says why, and so does an account without a shell."""
+    way = kx.Via("sh", "-c", f"echo 'cannot reach the daemon' >&{stream}; exit 7", "x")
+    pipeline = kx.pipeline("p", kx.module("m", kx.task("t", kx.command("s", "true"))))
+    (result,) = kx.report_of(kx.run(pipeline, kx.Cluster([kx.Host("box", connect=way)])))
+    assert (result.status, result.reason) == (kx.Status.Unreachable, "no_exec")
+    assert result.error is not None
+    assert result.error.what == "what should start a shell ended with 7 before it ran anything: cannot reach the daemon"
+    assert "cannot reach the daemon\n" in (str(result.stdout), str(result.stderr))

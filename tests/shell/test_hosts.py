@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -489,15 +490,21 @@ def test_kill_ends_even_what_ignores_term_and_says_that_it_is_dead(
     assert not running(mark)
 
 
-def running(mark: str) -> int:
-    """How many processes sleep so long."""
-    found = 0
+def sleeping(mark: str) -> list[int]:
+    """Processes that sleep so long."""
+    found = []
     for entry in Path("/proc").iterdir():
         try:
-            found += entry.name.isdigit() and f"sleep\0{mark}\0".encode() in (entry / "cmdline").read_bytes()
+            if entry.name.isdigit() and f"sleep\0{mark}\0".encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
         except OSError:
             continue
     return found
+
+
+def running(mark: str) -> int:
+    """How many processes sleep so long."""
+    return len(sleeping(mark))
 
 
 def test_the_hosts_own_clock_ends_a_step_that_nobody_ends_from_outside(all_of_them: list[dict[str, str]]) -> None:
@@ -520,6 +527,29 @@ def test_the_end_of_the_lease_ends_everything(all_of_them: list[dict[str, str]])
     for each in side_by_side(all_of_them, lambda env: ending(env, [sh("true"), sh(STUBBORN)], 1, lambda _: CUT)):
         assert list(each.its.ended()) == [0]
         assert not each.left
+
+
+@pytest.mark.parametrize("end", ["kill", "lease"])
+def test_what_a_step_runs_in_a_session_of_its_own_is_ended_with_it(all_of_them: list[dict[str, str]], end: str) -> None:
+    """It descends from the step; a daemon, whose parent has ended, does not."""
+    mark, daemon = f"8{os.getpid()}1", f"8{os.getpid()}2"
+    inner = f"setsid /bin/sleep {mark} & setsid sh -c 'trap \"\" TERM; /bin/sleep {mark}; true'"
+    commands = [sh(f"(setsid /bin/sleep {daemon} >/dev/null 2>&1 &)"), sh(f"{inner}; true"), sh("echo never")]
+    all_here = threading.Barrier(len(all_of_them))
+
+    def act(child: subprocess.Popen[bytes]) -> object:
+        until(lambda: running(mark) >= 2 * len(all_of_them), "all run", 10)
+        all_here.wait(10)
+        return tell(KILL)(child) if end == "kill" else CUT
+
+    try:
+        for each in side_by_side(all_of_them, lambda env: ending(env, commands, 1, act)):
+            assert end == "lease" or each.its.last == frames.Killed(1, "kill", True)
+        until(lambda: not running(mark), "nothing of the step is left", 5)
+        assert running(daemon) == len(all_of_them)
+    finally:
+        for pid in sleeping(daemon):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_a_detached_step_survives_the_end_of_the_lease(all_of_them: list[dict[str, str]], tmp_path: Path) -> None:
