@@ -61,6 +61,7 @@ class Ear:
         self._clock = clock
         self._journals = tuple(journals)
         self._begun: list[Journal] = []
+        self._unfit: JournalError | None = None
         self._deliver = deliver
         self._redactor = redactor
         self.on_journal_fault: Callable[[str], None] = lambda _: None
@@ -107,6 +108,7 @@ class Ear:
                 await journal.begin(event)
                 self._begun.append(journal)
         except JournalError as error:
+            self._unfit = error
             self._journal_failed(error)
             await self._deliver(event)
             raise
@@ -118,10 +120,12 @@ class Ear:
         Raises:
             JournalError: It could not be, so they must not be sent.
         """
-        if self._journals:
+        if self._unfit is not None:
+            raise self._unfit
+        if self._begun:
             await self._until_recorded(self._told)  # what these build on comes first
         try:
-            for journal in self._journals:
+            for journal in self._begun:
                 await journal.sent(steps)
         except JournalError as error:
             self._journal_failed(error)
@@ -184,7 +188,7 @@ class Ear:
     async def _record(self, events: Iterable[Event]) -> None:
         results = [each.result for each in events if isinstance(each, StepEnded)]
         try:
-            for journal in self._journals if results else ():
+            for journal in self._begun if results else ():
                 await journal.ended(results)
         except JournalError as error:
             self._journal_failed(error)

@@ -141,7 +141,7 @@ class Engine:
         try:
             await self.ear.begin()
         except JournalError as error:
-            self._halted = f"journal: {error}"
+            self._halted = self._aborted = f"journal: {error}"
         try:
             async with anyio.create_task_group() as telling:
                 telling.start_soon(self.ear.pump)

@@ -62,7 +62,7 @@ def journal_error(error: OSError, path: Path, more: str = "") -> JournalError:
     text = os.strerror(error.errno) if error.errno else str(error)
     if error.errno in _FULL:
         return JournalError(
-            Fault("sink_full", f"the log cannot grow: {text}{more}", str(path), "make room, then resume")
+            Fault("sink_full", f"the log cannot grow: {text}{more}", str(path), "make room, then run it again")
         )
     return JournalError(Fault("sink_io", f"the log cannot be written: {text}{more}", str(path), "check the disk"))
 

@@ -161,6 +161,7 @@ def test_5_where_another_run_is_writing_the_log(steps: Program) -> None:
     (steps.folder / "go").touch()
     assert second.code == 5
     assert "another run is writing this log" in second.out
+    assert "has not begun" not in second.out
     assert not (steps.folder / "ran").exists()
     assert first.end().code == 0
 

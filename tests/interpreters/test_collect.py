@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 import anyio
 import pytest
+from attrs import evolve
 
 import kxflow as kx
-from kxflow.interpreters.ports import Sent
+from kxflow.interpreters.ports import JournalError, Sent
+from kxflow.values.fault import Fault
 
 HOST = kx.Cluster([kx.Host("a")])
 
@@ -108,3 +110,48 @@ def test_a_stream_that_is_left_early_has_recorded_each_end_once(read: int) -> No
 
     found = asyncio.run(main())
     assert found == sorted(set(found))
+
+
+class Unfit(Notes):
+    """A journal that cannot begin, and may then be asked for nothing."""
+
+    async def begin(self, event: kx.RunBegan) -> None:
+        """It cannot."""
+        raise JournalError(Fault("sink_locked", "another run is writing this log", "run.ndjson"))
+
+    async def sent(self, steps: Sequence[Sent]) -> None:
+        """Never called."""
+        raise AssertionError(steps)
+
+    async def ended(self, results: Sequence[kx.StepResult]) -> None:
+        """Never called."""
+        raise AssertionError(results)
+
+    async def finish(self, event: kx.RunEnded) -> None:
+        """Never called."""
+        raise AssertionError(event)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_journal_that_did_not_begin_is_told_nothing_and_nothing_is_sent(place: int) -> None:
+    """Its own fault is the only one; hooks do not run either; a journal that did begin hears of every result."""
+    others = [Notes(), Notes()]
+    for each in others:
+        each.gate.set()
+    hook = kx.task("last", kx.command("hook", "hook"))
+    asked: list[str] = []
+    connector = kx.MemoryConnector(lambda _, command: asked.append(str(command)))
+    its = kx.report_of(
+        kx.run(
+            evolve(pipeline("a"), after=(hook,)),
+            HOST,
+            connector=connector,
+            sinks=[*others[:place], Unfit(), *others[place:]],
+        )
+    )
+    assert asked == []
+    assert [str(each) for each in its.faults] == [
+        str(Fault("sink_locked", "another run is writing this log", "run.ndjson"))
+    ]
+    assert {each.status.name for each in its} == {"NotRun"}
+    assert [each.lines for each in others] == [["ended a", "ended hook"] if number < place else [] for number in (0, 1)]
