@@ -13,7 +13,11 @@ from kxflow.cli.status import Refused
 from kxflow.flow import narrow
 from kxflow.flow.selectors import Selector
 from kxflow.interpreters.ports import Journal, Sink
+from kxflow.journal.fold import Log
+from kxflow.journal.record import LogRepaired
 from kxflow.services import pyfile
+from kxflow.sinks.escape import visible
+from kxflow.sinks.wording import repaired
 
 
 def taken(cluster: kx.Cluster, text: str) -> Selector:
@@ -115,12 +119,16 @@ class Shown(TypedDict):
 
 def shown(log: str | None, *, verbose: bool) -> Shown:
     """A log, where one is named, and the console; live output is shown whole, so hosts wait for it."""
-    journals: list[Sink | Journal] = [] if log is None else [kx.ndjson(log)]
+
+    def told(fragment: LogRepaired) -> None:
+        click.echo(f"kxflow: {visible(log or '')}: {repaired(fragment)}", err=True)
+
+    journals: list[Sink | Journal] = [] if log is None else [kx.ndjson(log, on_repair=told)]
     console = kx.console(verbose=verbose)
     return Shown(sinks=journals, reader=console) if verbose else Shown(sinks=[*journals, console], reader=None)
 
 
-def logged(log: str, run_id: str | None) -> kx.Report:
+def logged(log: str, run_id: str | None) -> Log:
     """A run, read from its log.
 
     Raises:
@@ -129,7 +137,7 @@ def logged(log: str, run_id: str | None) -> kx.Report:
     from kxflow.journal.errors import LogError
 
     try:
-        return kx.read_log(log, run=run_id).report()
+        return kx.read_log(log, run=run_id)
     except OSError as error:
         raise Refused(f"{log}: {error.strerror}: name a log that `kxflow run --log` wrote") from None
     except LogError as error:

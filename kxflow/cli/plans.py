@@ -149,7 +149,7 @@ def rollback(
     outcome = kx.rollback(
         its.pipeline,
         its.cluster,
-        logged(taken_from, run_id),
+        logged(taken_from, run_id).report(),
         **shown(log, verbose=True),
         concurrency=concurrency,
         on_signal=on_signal,

@@ -30,6 +30,8 @@ from kxflow.cli.options import (
 from kxflow.cli.status import OK, Refused, ended, on_signal
 from kxflow.flow import narrow
 from kxflow.services import pyfile
+from kxflow.sinks import wording
+from kxflow.sinks.escape import visible
 from kxflow.sinks.out import Out
 from kxflow.sinks.wording import count
 
@@ -187,7 +189,9 @@ def show(log: str, hosts: Sequence[str], statuses: Sequence[str], run_id: str | 
     """Show a run from its log: what went wrong, and how long each step took."""
     from kxflow.sinks import tables
 
-    report = logged(log, run_id)
+    its = logged(log, run_id)
+    report = its.report()
+    notes = [*map(wording.repaired, its.repaired), *([] if its.torn is None else [wording.torn(its.torn)])]
     _check_hosts(hosts, report)
     chosen = tuple(
         each
@@ -196,10 +200,12 @@ def show(log: str, hosts: Sequence[str], statuses: Sequence[str], run_id: str | 
         and (not statuses or each.status.name in statuses)
     )
     if as_json:
+        for note in notes:
+            click.echo(f"kxflow: {visible(log)}: {note}", err=True)
         for line in tables.json_lines(chosen):
             click.echo(line)
     else:
-        tables.show(report, sys.stdout, results=chosen if hosts or statuses else None)
+        tables.show(report, sys.stdout, results=chosen if hosts or statuses else None, notes=notes)
     return OK
 
 

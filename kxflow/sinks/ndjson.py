@@ -16,7 +16,7 @@ from attrs import evolve
 from kxflow.interpreters.ports import JournalError, Sent
 from kxflow.journal.errors import LogError
 from kxflow.journal.fold import Log, fold
-from kxflow.journal.record import Body, StepSent
+from kxflow.journal.record import LogRepaired, StepSent
 from kxflow.sinks.beside import fetch
 from kxflow.sinks.commit import GroupCommit
 from kxflow.sinks.disk import Disk
@@ -34,8 +34,17 @@ def _now() -> dt.datetime:
 class Ndjson:
     """A journal in a file; made by `ndjson`. One run at a time, as many after each other as you like."""
 
-    def __init__(self, path: str | os.PathLike[str], *, sync: bool, disk: Disk, now: Callable[[], dt.datetime]) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        sync: bool,
+        disk: Disk,
+        now: Callable[[], dt.datetime],
+        on_repair: Callable[[LogRepaired], object] | None = None,
+    ) -> None:
         self.path = os.fspath(path)
+        self._on_repair = on_repair
         self.sync = sync
         self._disk = disk
         self._now = now
@@ -59,13 +68,13 @@ class Ndjson:
     def _open(self, event: RunBegan) -> LogFile:
         log, torn = open_log(Path(self.path), sync=self.sync, disk=self._disk, now=self._now)
         try:
-            first: list[Body] = [event]
-            if torn:
-                first.append(repair(log, torn, event.run))
-            log.append_one(first)
+            repaired = [repair(log, torn, event.run)] if torn else []
+            log.append_one([event, *repaired])
         except KxflowError:
             log.close()
             raise
+        if repaired and self._on_repair is not None:
+            self._on_repair(repaired[0])
         return log
 
     async def sent(self, steps: Sequence[Sent]) -> None:
@@ -132,6 +141,7 @@ def ndjson(
     sync: bool = True,
     disk: Disk | None = None,
     now: Callable[[], dt.datetime] = _now,
+    on_repair: Callable[[LogRepaired], object] | None = None,
 ) -> Ndjson:
     """A journal that records runs in a file, one JSON record a line; `read_log` reads it back.
 
@@ -146,8 +156,9 @@ def ndjson(
             outlives the death of the process, but not of the machine.
         disk: The calls to the operating system.
         now: The clock for the time in each record.
+        on_repair: Called with a fragment that was moved away, before the run goes on; in a thread. It must not raise.
     """
-    return Ndjson(path, sync=sync, disk=disk or Disk(), now=now)
+    return Ndjson(path, sync=sync, disk=disk or Disk(), now=now, on_repair=on_repair)
 
 
 def read_log(path: str | os.PathLike[str], *, run: str | None = None) -> Log:

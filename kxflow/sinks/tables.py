@@ -20,19 +20,22 @@ if TYPE_CHECKING:
 _UNBOUNDED: Final = 10_000  # where nobody looks through a window, no line is folded
 
 
-def show(report: Report, file: TextIO, *, results: Results | None = None) -> None:
+def show(report: Report, file: TextIO, *, results: Results | None = None, notes: Iterable[str] = ()) -> None:
     """Write tables: the tally, faults with the end of what they wrote, durations by step.
 
     Args:
         report: The run.
         file: Where to.
         results: Where given, these one by one, in place of the tables of the whole.
+        notes: Lines on the log itself.
     """
     from rich.text import Text
 
     width = shutil.get_terminal_size().columns if file.isatty() else _UNBOUNDED
     screen = _screen(file, width)
     screen.print(Text(_heading(report), style="bold"))
+    for note in notes:
+        screen.print(Text(note, style="yellow"))
     for fault in report.faults:
         screen.print(Text(run_fault(fault), style="red"))
     if results is not None:

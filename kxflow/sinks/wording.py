@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kxflow.journal.fold import Torn
+from kxflow.journal.record import LogRepaired
 from kxflow.sinks.escape import visible
 from kxflow.sinks.progress import WORDS, RunProgress, TaskProgress, Trouble, Where
 from kxflow.values.event import OutputChunk, StepRetried
@@ -67,6 +69,16 @@ def missed(event: OutputChunk) -> str:
     """The line that stands for live output that is not shown."""
     what = f"{count(event.missed, 'byte')} of {event.stream}"
     return f"{clipped(event.host)}: {what} left out: it came faster than it is shown"
+
+
+def repaired(fragment: LogRepaired) -> str:
+    """The line on a fragment that a crash had left in a log."""
+    return f"a torn fragment at its end, {count(fragment.size, 'byte')}, was moved to {clipped(fragment.saved)}"
+
+
+def torn(fragment: Torn) -> str:
+    """The line on a fragment that is still there."""
+    return f"a torn fragment at its end, {count(fragment.size, 'byte')}, is left out"
 
 
 def fault_line(what: Trouble, host: str) -> str:

@@ -26,6 +26,12 @@ CONTROL: Final = re.compile(
 )
 STYLES: Final = re.compile(r"\x1b\[[0-9;]*m")
 
+SMALL: Final = """
+import kxflow as kx
+
+p = kx.pipeline("p", kx.module("m", kx.task("t", kx.command("a", "true"))))
+"""
+
 
 async def record(path: Path, scenario: Scenario) -> None:
     """Write a scenario into a log, as a run does."""
@@ -214,3 +220,23 @@ def test_a_log_of_many_hosts_is_shown_in_one_table_of_steps(here: Program) -> No
     assert out.startswith("deploy: succeeded: 300 Succeeded on 300 hosts")
     assert len(out.splitlines()) < 10
     assert "6.0 s" in out
+
+
+@pytest.mark.parametrize("args", [(), ("--json",), ("--host", "db1")])
+def test_a_torn_fragment_is_told_by_who_moves_it_and_by_who_reads_of_it(here: Program, args: tuple[str, ...]) -> None:
+    """`run` on stderr when it goes on behind it; `show` while it is there, and of the run that found it."""
+    here.file(
+        "p.py", 'import kxflow as kx\np = kx.pipeline("p", kx.module("m", kx.task("t", kx.command("a", "true"))))\n'
+    )
+    run = ("run", "p.py", "-i", "hosts.toml", "--log", "run.ndjson")
+    assert call(*run).err == ""
+    log = here.folder / "run.ndjson"
+    log.write_bytes(log.read_bytes() + b'{"v":1,"seq')
+    shown = call("show", "run.ndjson", *args)
+    assert "a torn fragment at its end, 11 bytes, is left out\n" in shown.out + shown.err
+    moved = "a torn fragment at its end, 11 bytes, was moved to run.ndjson.torn\n"
+    assert call(*run).err == f"kxflow: run.ndjson: {moved}"
+    shown = call("show", "run.ndjson", *args)
+    assert moved in shown.out + shown.err
+    assert call(*run).err == ""
+    assert "torn" not in call("show", "run.ndjson", *args).out
