@@ -23,7 +23,7 @@ from kxflow.interpreters.brake import Brake
 from kxflow.interpreters.clock import Clock, SystemClock
 from kxflow.interpreters.engine import Engine, Options
 from kxflow.interpreters.lane import Lane, Wires
-from kxflow.interpreters.ports import Connector, Journal, Sink
+from kxflow.interpreters.ports import Connector, Journal, Sink, check_sink
 from kxflow.interpreters.run import Conduct, Kept, RunPlan, Stream
 from kxflow.interpreters.runner import LaneRunner
 from kxflow.values.cluster import Cluster
@@ -129,11 +129,11 @@ def _prepare(pipeline: Pipeline, cluster: Cluster, options: RunOptions) -> RunPl
         raise InvalidError(f"sinks={given!r} is no list", "write sinks=[console()]")
     sinks = tuple(given)
     for each in sinks:
-        if not isinstance(each, Journal) and not callable(each):
-            raise InvalidError(f"{each!r} is no sink", "give ndjson(path), console(), or a function of an event")
+        if not isinstance(each, Journal):
+            check_sink(each)
     reader = options.get("reader")
-    if reader is not None and (isinstance(reader, Journal) or not callable(reader)):
-        raise InvalidError(f"reader={reader!r} is no sink", "give console(), or a function of an event")
+    if reader is not None:
+        check_sink(reader, "reader")
     connector = options.get("connector") or _default_connector()
     run = options.get("run_id") or new_run_id()
     clock = options.get("clock") or SystemClock()

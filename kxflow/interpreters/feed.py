@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from attrs import evolve
 
-from kxflow.interpreters.ports import Sink
+from kxflow.interpreters.ports import Sink, call_sink
 from kxflow.values.event import Event, OutputChunk, StepEnded
 from kxflow.values.fault import Fault
 from kxflow.values.result import Position
@@ -173,7 +173,7 @@ class Feed:
 
     def _call(self, event: Event) -> None:
         try:
-            self._sink(event)
+            call_sink(self._sink, event)
         except Exception as error:  # noqa: BLE001 -- a user's sink: whatever it raises is a fault of the run
             with self._changed:
                 self._give_up("sink", f"it raised {type(error).__name__}: {error}")

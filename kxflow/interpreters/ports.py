@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from attrs import frozen
 
 from kxflow.values.action import Command
+from kxflow.values.arguments import is_async
 from kxflow.values.cluster import Cluster
-from kxflow.values.errors import KxflowError
+from kxflow.values.errors import InvalidError, KxflowError
 from kxflow.values.event import Event, RunBegan, RunEnded
 from kxflow.values.fault import Fault
 from kxflow.values.host import Host
@@ -173,6 +175,33 @@ class Sink(Protocol):
         ...
 
 
+def check_sink(sink: object, name: str = "") -> None:
+    """A sink can be called with an event, and what it does is done when it returns.
+
+    Raises:
+        InvalidError: It is no function, or async: nobody would await it.
+    """
+    what = f"{name}={sink!r}" if name else repr(sink)
+    if not callable(sink):
+        raise InvalidError(f"{what} is no sink", "give console(), or a function of an event")
+    if is_async(sink):
+        remedy = "use def, it has a thread of its own; or read kxflow.stream with async for"
+        raise InvalidError(f"the sink {what} is async, and nobody awaits it", remedy)
+
+
+def call_sink(sink: Sink, event: Event) -> None:
+    """Hand a sink an event.
+
+    Raises:
+        TypeError: It gave a coroutine, which nobody awaits.
+        Exception: What the sink raised.
+    """
+    given = sink(event)
+    if inspect.iscoroutine(given):
+        given.close()
+        raise TypeError("it gave a coroutine, and nobody awaits it")
+
+
 @frozen
 class Sent:
     """A step that is about to be sent to a host.
@@ -254,4 +283,6 @@ __all__ = [
     "Sent",
     "Sink",
     "answers",
+    "call_sink",
+    "check_sink",
 ]

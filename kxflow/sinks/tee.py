@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kxflow.interpreters.ports import Journal, Sink
+from kxflow.interpreters.ports import Journal, Sink, call_sink, check_sink
 from kxflow.values.errors import InvalidError
 from kxflow.values.event import Event
 
@@ -19,7 +19,7 @@ class Tee:
         for place, sink in enumerate(self._sinks):
             if place not in self._errors:
                 try:
-                    sink(event)
+                    call_sink(sink, event)
                 except Exception as error:  # noqa: BLE001 -- one sink's trouble must not silence the others
                     self._errors[place] = error
 
@@ -53,12 +53,11 @@ def tee(*sinks: Sink) -> Tee:
     a fault of the run all the same.
 
     Raises:
-        InvalidError: A journal is among them: a run waits for its journal before each step, which no sink in a tee
-            can make it do. Give it beside the tee: `sinks=[kx.ndjson(path), kx.tee(…)]`.
+        InvalidError: One is no function, or async. Or a journal is among them: a run waits for its journal before each
+            step, which no sink in a tee can make it do. Give it beside the tee: `sinks=[kx.ndjson(path), kx.tee(…)]`.
     """
     for sink in sinks:
         if isinstance(sink, Journal):
             raise InvalidError(f"{sink!r} is a journal, which a run waits for", "give it beside the tee, not in it")
-        if not callable(sink):
-            raise InvalidError(f"{sink!r} is no sink", "give functions of an event")
+        check_sink(sink)
     return Tee(sinks)

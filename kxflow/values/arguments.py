@@ -77,6 +77,12 @@ def exit_codes(value: Any, where: str, *, least: int, remedy: str) -> frozenset[
     return frozenset(codes)
 
 
+def is_async(function: Any) -> bool:
+    """Calling it gives a coroutine, as far as can be seen: an `async def`, or an object whose `__call__` is one."""
+    called = getattr(type(function), "__call__", None)  # noqa: B004 -- not whether it has one: of what kind it is
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
+
+
 def check_answers(function: Any, where: str, remedy: str) -> None:
     """A function of the user's that is called here and has to answer at once.
 
@@ -85,7 +91,7 @@ def check_answers(function: Any, where: str, remedy: str) -> None:
     """
     if not callable(function):
         raise InvalidError(f"{where} is {kind(function)}", remedy)
-    if inspect.iscoroutinefunction(function):
+    if is_async(function):
         raise InvalidError(f"{where} is async", "it is a pure function, which has nothing to wait for: use def")
 
 

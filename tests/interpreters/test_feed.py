@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import threading
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import pytest
 from attrs import evolve
@@ -176,3 +178,37 @@ def test_a_reader_is_a_function_of_an_event(wrong: object) -> None:
     made = kx.pipeline("p", kx.module("m", kx.task("t", kx.command("s", "true"))))
     with pytest.raises(kx.InvalidError, match="is no sink"):
         kx.run(made, HERE, reader=wrong)  # type: ignore[arg-type]  # on purpose
+
+
+async def waits(event: Event) -> None:
+    """No sink: nobody awaits what it gives."""
+
+
+class Waits:
+    """No sink either."""
+
+    async def __call__(self, event: Event) -> None:
+        """As above."""
+
+
+@pytest.mark.parametrize("wrong", [waits, Waits(), functools.partial(waits)])
+def test_what_nobody_awaits_is_refused_when_the_run_is_asked_for(wrong: Any) -> None:
+    """As a sink, as a reader, and in a tee; no host is touched."""
+    made = kx.pipeline("p", kx.module("m", kx.task("t", kx.command("s", "true"))))
+    for ask in (
+        lambda: kx.run(made, HERE, sinks=[wrong]),
+        lambda: kx.run(made, HERE, reader=wrong),
+        lambda: kx.stream(made, HERE, sinks=[wrong]),
+        lambda: kx.tee(wrong),
+    ):
+        with pytest.raises(kx.InvalidError, match="is async, and nobody awaits it"):
+            ask()
+
+
+@pytest.mark.parametrize("around", [lambda sink: sink, kx.tee])
+def test_a_sink_that_turns_out_to_give_a_coroutine_has_failed(around: Callable[[Any], Any]) -> None:
+    """Where it cannot be seen beforehand."""
+    made = kx.pipeline("p", kx.module("m", kx.task("t", kx.command("s", "true"))))
+    its = kx.report_of(kx.run(made, HERE, sinks=[around(lambda event: waits(event))]))  # noqa: PLW0108 -- hidden
+    assert [each.code for each in its.faults] == ["sink"]
+    assert "it gave a coroutine, and nobody awaits it" in its.faults[0].what
