@@ -70,6 +70,7 @@ class Foresight:
         self._values: Values = {}
         self._predicted: dict[str, dict[Key, State]] = {}
         self._places: dict[str, dict[str, dict[Key, bool]]] = {}
+        self._renumbered: dict[str, set[Key]] = {}
         self._marked: dict[str, set[str]] = {}
         self._unreachable: dict[str, str] = {}
         self._entries: list[Planned] = []
@@ -199,7 +200,7 @@ class Foresight:
             told = str(ended.stderr).strip().splitlines()
             return Seen(Effect.unknown, f"its state cannot be seen{earlier}" + (f": {told[-1]}" if told else ""))
         ensured = verdicts.seen(probe, ended)
-        if self._crossed(probe, ensured, host):
+        if self._disowned(ensured, host) or self._crossed(probe, ensured, host):
             return Seen(Effect.unknown, "it depends on what earlier steps change", value=ensured)
         whole = known.get(probe.key)
         if whole is not None:
@@ -209,10 +210,17 @@ class Foresight:
                 return Seen(Effect.unknown, f"{', '.join(unseen)} cannot be known before it is there", value=ensured)
         if not ensured.changed:
             return Seen(Effect.none, "check", ensured, ensured)
+        if _gets_another_number(probe.key, ensured):
+            self._renumbered.setdefault(host, set()).add(probe.key)
         known[probe.key] = (
             frozendict({**(ensured.before or {}), **(whole or {}), **ensured.after}) if ensured.after else GONE
         )
         return Seen(Effect.change, "", ensured, ensured)
+
+    def _disowned(self, ensured: Ensured, host: str) -> bool:
+        """Its owner or group is one that an earlier step gives another number: what has the old one is nobody's."""
+        keys = {(kind, ensured.after.get(name, "")) for name, kind in (("owner", "user"), ("group", "group"))}
+        return not keys.isdisjoint(self._renumbered.get(host, ()))
 
     def _crossed(self, probe: Probe, ensured: Ensured, host: str) -> bool:
         """An earlier step has to do with the same path, and one of the two with all that is there."""
@@ -298,6 +306,13 @@ def _unseen(whole: State, wanted: State) -> list[str]:
     if not whole or any(whole[name] != value for name, value in wanted.items() if name in whole):
         return []
     return [name for name in wanted if name not in whole and name != CONTENT]
+
+
+def _gets_another_number(key: Key, ensured: Ensured) -> bool:
+    """An account that is there is given one, or goes."""
+    before: State = ensured.before or GONE
+    name = {"user": "uid", "group": "gid"}.get(key[0], "")
+    return name in before and ensured.after.get(name) != before[name]
 
 
 NO_STATE = "it keeps no state"

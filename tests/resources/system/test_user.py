@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import kxflow as kx
 from kxflow.flow.ensure import undo_of
 from kxflow.flow.step import Step
-from kxflow.resources import user
+from kxflow.resources import file, user
 from kxflow.values.errors import InvalidError
 from kxflow.values.state import CONTENT, from_record, to_record
 from tests.resources.helpers_system import Box, cycle, ensured, fails, holds, refused, succeeds, undoing, with_env
@@ -290,3 +291,18 @@ def test_user_state_reads_by_name() -> None:
     one = user("ann", groups=["b", "a", "b"], expires=dt.datetime(1970, 1, 3, 5, tzinfo=dt.UTC))
     other = user("ann", groups=("a", "b"), expires=dt.date(1970, 1, 3))
     assert one.build == other.build
+
+
+def test_user_that_gets_another_number_leaves_a_plan_in_doubt_about_its_files(box: Box) -> None:
+    """Those outside of its home are nobody's then; a user who is new has none."""
+    box.sh("useradd -m -u 4600 ann; touch /srv/f; chown ann /srv/f")
+    of_ann = file("/srv/f", owner="ann")
+
+    def effects(*steps: Step[Any]) -> list[kx.Effect]:
+        plan = kx.plan(kx.pipeline("p", kx.module("m", kx.task("t", *steps))), box.cluster)
+        return [each.effect for each in plan]
+
+    assert effects(user("ann", comment="x"), of_ann) == [kx.Effect.change, kx.Effect.none]
+    assert effects(user("ann", uid=4601), of_ann) == [kx.Effect.change, kx.Effect.unknown]
+    assert effects(user("ann", state="absent"), of_ann) == [kx.Effect.change, kx.Effect.unknown]
+    assert effects(user("bob", uid=4602), file("/srv/f", owner="bob")) == [kx.Effect.change] * 2
