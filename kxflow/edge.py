@@ -17,6 +17,7 @@ from anyio.abc import TaskStatus
 
 from kxflow.flow.check import checked
 from kxflow.flow.layers import Pipeline
+from kxflow.flow.layout import Layout
 from kxflow.flow.policy import Rollback, Scope
 from kxflow.flow.undo import recorded_values, undoing
 from kxflow.interpreters.brake import Brake
@@ -134,12 +135,25 @@ def _prepare(pipeline: Pipeline, cluster: Cluster, options: RunOptions) -> RunPl
     reader = options.get("reader")
     if reader is not None:
         check_sink(reader, "reader")
-    connector = options.get("connector") or _default_connector()
+    connector = options.get("connector") or _connector_for(layout)
     run = options.get("run_id") or new_run_id()
     clock = options.get("clock") or SystemClock()
     journals = [each for each in sinks if isinstance(each, Journal)]
     build = lambda deliver: Engine(layout, run, connector, clock, journals, deliver, bounds)  # noqa: E731 -- needs a loop
     return RunPlan(build, tuple(each for each in sinks if not isinstance(each, Journal)), connector, reader)
+
+
+def _connector_for(layout: Layout) -> Connector:
+    """The usual one, when the key files are there that its hosts name.
+
+    Raises:
+        InvalidError: One of them cannot be read.
+    """
+    from kxflow.connectors.key_files import check_key_files
+
+    names = {host.name: host for plan in layout.enabled for host in plan.hosts}
+    check_key_files(names.values(), layout.cluster)
+    return _default_connector()
 
 
 def _default_connector() -> Connector:

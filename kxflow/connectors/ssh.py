@@ -24,6 +24,7 @@ from kxflow.connectors.ssh_target import Target, chain
 from kxflow.interpreters.ports import ReachError
 from kxflow.values.cluster import Cluster
 from kxflow.values.errors import InvalidError
+from kxflow.values.fault import Fault
 from kxflow.values.host import Host, Ssh
 
 # A drop beyond MaxStartups is common when many log in at once; a refused connection may be a server that restarts.
@@ -40,6 +41,14 @@ def _silence(name: str = "asyncssh") -> None:
         logger.addHandler(logging.NullHandler())
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.CRITICAL)  # else a user's basicConfig(level=INFO) shows a line per connection
+
+
+_BY_JUMP: Final = "its jump host: "
+
+
+def _by_jump(fault: Fault) -> Fault:
+    """Whose fault it is, in words too: a line that names the host alone would blame that."""
+    return evolve(fault, what=f"{_BY_JUMP}{fault.what}")
 
 
 class SshConnector:
@@ -132,7 +141,8 @@ class SshConnector:
         try:
             return await asyncio.shield(making)
         except ReachError as error:
-            raise ReachError(evolve(error.fault, where=targets[-1].where)) from None
+            fault = error.fault if error.fault.what.startswith(_BY_JUMP) else _by_jump(error.fault)
+            raise ReachError(evolve(fault, where=targets[-1].where)) from None
 
     async def _login(self, target: Target, jump: asyncssh.SSHClientConnection | None) -> asyncssh.SSHClientConnection:
         socket = agent_path(target)

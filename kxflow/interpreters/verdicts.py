@@ -22,7 +22,7 @@ NO_OUTPUT: Final = Output()
 _REMEDIES: Final = {
     "become_password": "give a password: become=Become(user, password=…)",
     "become_denied": "check the password, and what sudoers allows this login",
-    "become_missing": "install it on the host, or choose another method=",
+    "become_missing": "install the program that method= names (sudo, doas or su), or choose another",
     "become_tty": "the host wants a terminal for it: take requiretty away",
     "become_timeout": "the host asks for something that nobody answers",
     "timed_out": "raise timeout=",

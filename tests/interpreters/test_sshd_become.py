@@ -375,8 +375,8 @@ def test_a_secret_of_the_environment_is_in_its_own_step_alone(sshd_fleet: MakeSs
     secret = kx.Secret("canary-secret-value")
     with sudoer(unique("kxenv")) as user:
         steps = [
-            kx.command("in", "sleep 0.31", env={"T": secret}),
-            kx.command("root", "sleep 0.32", env={"T": secret}).become(),
+            kx.command("in", "sleep 0.81", env={"T": secret}),
+            kx.command("root", "sleep 0.82", env={"T": secret}).become(),
             kx.command("stdin", "sleep 0.33; cat >/dev/null", stdin=secret),
             kx.command("other", "sleep 0.34"),
             kx.command("as", "sleep 0.35").become(),
@@ -384,4 +384,4 @@ def test_a_secret_of_the_environment_is_in_its_own_step_alone(sshd_fleet: MakeSs
         with watch.watching():
             its = ran(one(*steps), fleet.login(user.name))
     assert its.succeeded
-    assert watch.found == {("environ", "sleep 0.31 "), ("environ", "sleep 0.32 ")}
+    assert watch.found == {("environ", "sleep 0.81 "), ("environ", "sleep 0.82 ")}
