@@ -249,7 +249,12 @@ def _in_folder(op: Op, inner: bytes) -> bytes:
     if folder is None:
         return inner
     there = quote("./-" if folder == "-" else folder)
-    return b"if cd -- %s;then\n%s\nkx_back;else kx_w e %d cwd 1;%s;fi" % (there, inner, op.index, _fail(op))
+    return b"if %s;then\n%s\nkx_back;else kx_w e %d cwd 1;%s;fi" % (
+        own.evaluated(b"cd -- " + there),
+        inner,
+        op.index,
+        _fail(op),
+    )
 
 
 def _asked(op: Op) -> bytes:

@@ -26,9 +26,9 @@ def exports(command: Command[Any]) -> bytes:
     return b"export " + b" ".join(words)
 
 
-def evaluated(text: str) -> bytes:
-    """Shell text as an argument: a mistake in it hurts nobody else."""
-    return b"eval " + quote(text + "\n")
+def evaluated(text: str | bytes) -> bytes:
+    """Shell text as an argument: a mistake in it hurts nobody else, and is told with its own lines by most shells."""
+    return b"eval " + quote(text + "\n" if isinstance(text, str) else text + b"\n")
 
 
 def run(command: Command[Any]) -> bytes:
@@ -67,7 +67,7 @@ def _program(command: Command[Any]) -> bytes:
     if command.argv is None:
         text = command.text or ""
         return _own_shell(text, apart) if apart else _body(command, text)
-    return b"exec " + apart + b" ".join(quote(word) for word in command.argv)
+    return evaluated(b"exec " + apart + b" ".join(quote(word) for word in command.argv))
 
 
 # The pid of a shell as text may ask for it. In a subshell that is the pid of M: who asks needs a shell of his own.
