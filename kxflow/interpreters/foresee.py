@@ -229,7 +229,8 @@ class Foresight:
             return False
         others = self._places.setdefault(host, {}).setdefault(path, {})
         part = bool(ensured.after) and (path != probe.key[1] or "sha256" not in ensured.after)
-        crossed = any(key != probe.key and not (part and its) for key, its in others.items())
+        made = probe.key == ("file", path) and not ensured.before  # rights of a file that an earlier step may make
+        crossed = any(key != probe.key and (made or not (part and its)) for key, its in others.items())
         if crossed or ensured.changed:
             others[probe.key] = part
         return crossed
