@@ -1,64 +1,42 @@
-"""The command line: what `kxflow --help` lists."""
+"""The command line: only its door. What takes time to load is loaded inside of `main`, where Ctrl-C is expected."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-import click
-
-import kxflow as kx
-from kxflow.cli import plans, runs
-from kxflow.cli.options import examples
-from kxflow.cli.status import Commands, exit_code
+if TYPE_CHECKING:
+    from kxflow.cli.commands import cli
+    from kxflow.cli.status import exit_code
 
 __all__ = ["cli", "exit_code", "main"]
 
-_EXIT: Final = """Exit status: 0 all well, 1 a step failed, 2 invalid and nothing was run, 3 hosts could not be reached,
-4 what became of a step is not known, 5 the log could not be written, 128+n ended by signal n. The worst wins."""
-
-
-@click.group(
-    cls=Commands,
-    epilog=examples(
-        "kxflow demo",
-        "kxflow check deploy.py -i hosts.toml",
-        "kxflow rehearse deploy.py -i hosts.toml",
-        "kxflow plan deploy.py -i hosts.toml --save deploy.plan",
-        "kxflow apply deploy.plan",
-        "kxflow run deploy.py -i hosts.toml --log run.ndjson",
-        "kxflow show run.ndjson",
-        "kxflow rollback deploy.py run.ndjson -i hosts.toml",
-        "kxflow exec 'role:web' -i hosts.toml -- uptime",
-    )
-    + "\n\n"
-    + _EXIT,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-@click.version_option(kx.__version__, prog_name="kxflow", message="%(prog)s %(version)s")
-def cli() -> None:
-    """Run pipelines over fleets of machines, over SSH, without an agent."""
-
-
-for _command in (
-    runs.run,
-    runs.exec_,
-    runs.check,
-    runs.show,
-    runs.demo,
-    plans.plan,
-    plans.apply,
-    plans.rollback,
-    plans.rehearse,
-):
-    cli.add_command(_command)
+_INTERRUPTED: Final = 130
 
 
 def main() -> None:
     """The program `kxflow`."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # closed by the caller: the next file opened would take its place
-            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 -- lives as long as the process
-    cli(prog_name="kxflow")
+    try:
+        for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+            if getattr(sys, name) is None:  # closed by the caller: the next file opened would take its place
+                setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 -- lives as long as the process
+        from kxflow.cli.commands import cli
+
+        cli(prog_name="kxflow")
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for."""
+    if name == "cli":
+        from kxflow.cli.commands import cli
+
+        return cli
+    if name == "exit_code":
+        from kxflow.cli.status import exit_code
+
+        return exit_code
+    raise AttributeError(f"module 'kxflow.cli' has no attribute {name!r}", name=name, obj=sys.modules[__name__])

@@ -178,3 +178,16 @@ def test_after_sigkill_nothing_runs_on_and_the_log_says_what_may_have_begun(
     assert shown.code == 0
     assert "the log ends before the run did; these may have begun and have no end: m/t/a on host1" in shown.out
     assert "succeeded" not in shown.out
+
+
+@pytest.mark.parametrize("module", ["click", "anyio"])
+def test_ctrl_c_while_the_program_is_being_loaded_shows_no_traceback(kxflow: Program, module: str) -> None:
+    """Exit status 130, and not a word; the module that is loaded just then is one that takes long."""
+    kxflow.file(f"{module}.py", "import time\nfrom pathlib import Path\nPath('began').touch()\ntime.sleep(60)\n")
+    kxflow.file("hosts.toml", ONE)
+    kxflow.env = {**kxflow.env, "PYTHONPATH": str(kxflow.folder)}
+    running = kxflow.start("exec", "all", "-i", "hosts.toml", "--", "true")
+    until((kxflow.folder / "began").exists, "the module to be loaded", 30)
+    running.send(signal.SIGINT)
+    done = running.end()
+    assert (done.code, done.out, done.err.strip()) == (130, "", "")
