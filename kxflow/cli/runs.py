@@ -29,6 +29,7 @@ from kxflow.cli.options import (
 )
 from kxflow.cli.status import OK, Refused, ended, on_signal
 from kxflow.flow import narrow
+from kxflow.flow.check import checked
 from kxflow.services import pyfile
 from kxflow.sinks import wording
 from kxflow.sinks.escape import visible
@@ -156,11 +157,10 @@ def check(target: str, inventory: str | None) -> int:
     source = pyfile.load(target)
     cluster = source.cluster(inventory, {})
     pipeline = source.pipeline if cluster is not None else narrow.hostless(source.pipeline)
-    problems = kx.check(pipeline, cluster if cluster is not None else kx.Cluster())
-    if problems:
-        raise kx.CompositionError(tuple(problems))
-    tasks = [task for module in pipeline.modules for task in module.tasks]
-    parts = [(len(pipeline.modules), "module"), (len(tasks), "task"), (sum(len(each.steps) for each in tasks), "step")]
+    layout = checked(pipeline, cluster if cluster is not None else kx.Cluster())
+    modules = sum(module.enabled for module in layout.modules)
+    steps = sum(task.steps for task in layout.shape)
+    parts = [(modules, "module"), (len(layout.shape), "task"), (steps, "step")]  # with hooks, as a run counts them
     told = ", ".join(count(*each) for each in parts)
     hosts = count(len(cluster), "host") if cluster is not None else "no inventory, so its hosts were not checked"
     click.echo(f"{pipeline.name}: no problems: {told}; {hosts}")

@@ -294,6 +294,31 @@ def test_check_counts_the_parts_of_a_pipeline_without_problems(here: Program) ->
     assert not Path("marks").exists()
 
 
+HOOKS = """
+import kxflow as kx
+
+def task(name):
+    return kx.task(name, kx.command("a", "true"))
+
+p = kx.pipeline(
+    "p",
+    kx.module("m", task("t").rescue(kx.command("b", "true")), task("u"), before=task("x"), after=task("y")),
+    kx.module("off", task("t"), when=False),
+    before=task("first"),
+    after=task("last"),
+)
+"""
+
+
+def test_check_counts_what_run_counts(here: Program) -> None:
+    """Hooks are tasks too, rescue steps are steps, and what is off is none."""
+    here.file("hooks.py", HOOKS)
+    told = "p: no problems: 1 module, 6 tasks, 7 steps; "
+    assert call("check", "hooks.py", "-i", "hosts.toml").out == f"{told}3 hosts\n"
+    assert call("check", "hooks.py").out.startswith(told)
+    assert call("run", "hooks.py", "-i", "hosts.toml").out.startswith("p: 6 tasks on 3 hosts\n")
+
+
 def test_check_without_an_inventory_checks_what_needs_no_hosts(here: Program) -> None:
     """Selectors cannot be asked, the rest is checked, and it says so."""
     here.file("deploy.py", DEPLOY)
