@@ -26,6 +26,22 @@ class InvalidError(KxflowError, ValueError):
 
 
 @frozen
+class MissingPackageError(KxflowError, ImportError):
+    """Something was asked for that needs a package which kxflow does not bring along.
+
+    Attributes:
+        what: What was asked for, and what it needs.
+        remedy: What to install.
+    """
+
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.remedy}"
+
+
+@frozen
 class UnknownHostError(KxflowError, LookupError):
     """A host name that the cluster does not hold.
 

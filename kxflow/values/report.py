@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from attrs import asdict, astuple, field, frozen
 from frozendict import frozendict
 
-from kxflow.values.errors import MergeError
+from kxflow.values.errors import MergeError, MissingPackageError
 from kxflow.values.fault import Fault
 from kxflow.values.freeze import alike
 from kxflow.values.output import Output
@@ -131,9 +131,12 @@ class Report:
         """One row a result.
 
         Raises:
-            ImportError: pandas is not installed.
+            MissingPackageError: pandas is not installed; it is an ImportError, too.
         """
-        import pandas as pd  # the user's own; nothing else needs it
+        try:
+            import pandas as pd  # the user's own; nothing else needs it
+        except ImportError:
+            raise MissingPackageError("to_pandas() needs pandas", "pip install 'kxflow[pandas]'") from None
 
         return pd.DataFrame(self.to_dicts())
 

@@ -326,8 +326,10 @@ def test_to_pandas_gives_the_rows_to_the_users_own_pandas(monkeypatch: pytest.Mo
 def test_to_pandas_without_pandas_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not among what kxflow needs."""
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match="pandas"):
+    with pytest.raises(ImportError) as caught:
         kx.Report(many(1)).to_pandas()
+    assert isinstance(caught.value, kx.KxflowError)
+    assert str(caught.value) == "to_pandas() needs pandas: pip install 'kxflow[pandas]'"
 
 
 def test_last_lines_are_the_end_of_what_was_written() -> None:
