@@ -217,16 +217,16 @@ def waves(*sizes: int | str) -> Waves:
     The next wave starts when the one before ended well.
 
     Raises:
-        InvalidError: No size, or one that is neither a number >= 1 nor a share, or sizes of one kind that do not rise.
+        InvalidError: No size, or one that is neither a number >= 1 nor a share > 0%; or sizes of one kind do not rise.
     """
     if not sizes:
         raise InvalidError("waves() needs sizes", 'for example waves(1, "25%", "100%")')
     numbers: list[int | float] = []
     for size in sizes:
-        whole = is_whole(size)
-        if whole and int(size) < 1:
-            raise InvalidError(f"a wave of {size} hosts", "give at least 1")
-        numbers.append(int(size) if whole else share(size))
+        numbers.append(int(size) if is_whole(size) else share(size))
+        if numbers[-1] <= 0:
+            kind_of = "hosts" if is_whole(size) else "of the hosts"
+            raise InvalidError(f"a wave of {size} {kind_of}", "give at least 1, or more than 0%")
     shares = tuple(isinstance(size, str) for size in sizes)
     for kind in (True, False):
         alike = [number for number, its in zip(numbers, shares, strict=True) if its is kind]

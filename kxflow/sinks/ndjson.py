@@ -21,7 +21,7 @@ from kxflow.sinks.beside import fetch
 from kxflow.sinks.commit import GroupCommit
 from kxflow.sinks.disk import Disk
 from kxflow.sinks.logfile import LogFile, lines_of, open_log, repair
-from kxflow.values.errors import KxflowError
+from kxflow.values.errors import InvalidError, KxflowError
 from kxflow.values.event import RunBegan, RunEnded, StepEnded
 from kxflow.values.fault import Fault
 from kxflow.values.result import StepResult
@@ -157,7 +157,12 @@ def ndjson(
         disk: The calls to the operating system.
         now: The clock for the time in each record.
         on_repair: Called with a fragment that was moved away, before the run goes on; in a thread. It must not raise.
+
+    Raises:
+        InvalidError: `path` is no path.
     """
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        raise InvalidError(f"ndjson({path!r}) names no file", 'give a path: ndjson("run.ndjson")')
     return Ndjson(path, sync=sync, disk=disk or Disk(), now=now, on_repair=on_repair)
 
 

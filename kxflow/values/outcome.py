@@ -13,6 +13,7 @@ from returns.io import IOFailure, IOResult, IOSuccess
 from returns.result import Failure, Result, Success
 from returns.unsafe import unsafe_perform_io
 
+from kxflow.values.errors import InvalidError
 from kxflow.values.report import Report
 from kxflow.values.result import Results, StepResult
 
@@ -62,8 +63,17 @@ def outcome_of(report: Report) -> Outcome:
 
 
 def report_of(outcome: Outcome) -> Report:
-    """The report in the `outcome` of a run, whichever track it came on."""
-    return either(outcome, _same, _same)
+    """The report in the `outcome` of a run, whichever track it came on.
+
+    Raises:
+        InvalidError: It is no outcome.
+    """
+    found = either(outcome, _same, _same) if isinstance(outcome, IOResult | Result) else None
+    if not isinstance(found, Report):
+        raise InvalidError(
+            f"{outcome!r:.200} is no outcome of a run", "give what kxflow.run(…) gives, or await arun(…)"
+        )
+    return found
 
 
 def _same(value: A) -> A:

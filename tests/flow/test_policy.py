@@ -173,7 +173,7 @@ def test_more_failures_never_make_a_policy_go_on(policy: Policy, its: kx.Tally) 
 
 
 SIZES = st.lists(
-    st.one_of(st.integers(1, 60), st.sampled_from(["0%", "1%", "7.5%", "25%", "33.3%", "50%", "99.9%", "100%"])),
+    st.one_of(st.integers(1, 60), st.sampled_from(["0.1%", "1%", "7.5%", "25%", "33.3%", "50%", "99.9%", "100%"])),
     min_size=1,
     max_size=5,
 )
@@ -252,6 +252,8 @@ odd: Any = kx
         (odd.waves, 'waves() needs sizes: for example waves(1, "25%", "100%")'),
         (lambda: odd.waves(0), "a wave of 0 hosts: give at least 1"),
         (lambda: odd.waves(-3), "a wave of -3 hosts"),
+        (lambda: odd.waves("0%"), "a wave of 0% of the hosts: give at least 1, or more than 0%"),
+        (lambda: odd.waves("0.0 %", "50%"), "a wave of 0.0 % of the hosts"),
         (lambda: odd.waves("some"), "'some' is neither"),
         (lambda: odd.waves("101%"), "'101%' is neither"),
         (lambda: odd.waves(2.5), "2.5 is neither"),

@@ -10,6 +10,7 @@ import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -490,3 +491,10 @@ async def test_time_in_the_records_is_the_clocks(path: Path) -> None:
     years = [json.loads(line)["at"][:4] for line in path.read_bytes().splitlines()]
     assert years == ["2026", "1970", "2200", "2026"]
     assert read_log(path).complete
+
+
+@pytest.mark.parametrize("wrong", [5, None, "", b"run.ndjson"])
+def test_what_names_no_file_is_refused_when_the_journal_is_made(wrong: Any) -> None:
+    """It says what to give."""
+    with pytest.raises(InvalidError, match=r'names no file: give a path: ndjson\("run.ndjson"\)'):
+        ndjson(wrong)

@@ -64,6 +64,13 @@ def test_a_result_travels_on_its_track(status: S, tolerated: bool) -> None:
     assert track(its) == (Success(its) if good else Failure(its))
 
 
+@pytest.mark.parametrize("wrong", [5, None, kx.Report(), IOSuccess(5), IOFailure(ValueError("x"))])
+def test_report_of_what_is_no_outcome_says_what_to_give(wrong: Any) -> None:
+    """Of a report, too: it is what one has already."""
+    with pytest.raises(kx.InvalidError, match=r"is no outcome of a run: give what kxflow.run\(…\) gives"):
+        kx.report_of(wrong)
+
+
 @RECORDS
 @given(results=st.lists(step_results(), max_size=3))
 def test_tracks_of_several_is_success_where_each_is(results: list[kx.StepResult]) -> None:
