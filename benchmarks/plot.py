@@ -57,6 +57,6 @@ def draw(outcomes: Sequence[Outcome], path: Path) -> bool:
         ax.margins(y=0.15)
         ax.set_ylabel("seconds")
         ax.set_title(f"{name}: whole process, median, log scale", fontsize=9)
-        ax.legend(fontsize=6, ncols=5, loc="upper left")
+        ax.legend(fontsize=6, loc="center left", bbox_to_anchor=(1.0, 0.5))
     figure.savefig(path, dpi=110)
     return True
