@@ -213,7 +213,8 @@ def _op(op: Op, *, later: bool) -> bytes:
     tick = min(60, max(1, timeout // 10))
     part = b" %d" % op.group if later else b""
     begin = b"kx_a %d %d %d %d%s" % (op.index, timeout, tick, timeout + 2, part)
-    body = _awaited(op, _in_folder(op, _asked(op)))
+    at_once = command.asks_first and command.cwd is None and not command.awaits
+    body = (b"" if at_once else b"kx_flush\n") + _awaited(op, _in_folder(op, _asked(op)))
     alone = own.uses(command) == 1
     environment = b"" if alone or not command.env else b"kx_v(){ %s; }\n" % own.exports(command)
     forget = b"" if alone or not command.env else b"unset -f kx_v\n"
@@ -230,7 +231,7 @@ def _awaited(op: Op, inner: bytes) -> bytes:
     if not awaits:
         return inner
     asked = b"&&".join(b"kx_marked %s" % _mark(each) for each in awaits)
-    return b"%s\ncase $? in\n0) %s;;\n1) kx_w e %d unchanged 0;;\n*) kx_w e %d mark 1;%s;;\nesac" % (
+    return b"%s\ncase $? in\n0) %s;;\n1) kx_hold e %d unchanged 0;;\n*) kx_hold e %d mark 1;%s;;\nesac" % (
         asked,
         inner,
         op.index,
@@ -249,7 +250,7 @@ def _in_folder(op: Op, inner: bytes) -> bytes:
     if folder is None:
         return inner
     there = quote("./-" if folder == "-" else folder)
-    return b"if %s;then\n%s\nkx_back;else kx_w e %d cwd 1;%s;fi" % (
+    return b"if %s;then\n%s\nkx_back;else kx_hold e %d cwd 1;%s;fi" % (
         own.evaluated(b"cd -- " + there),
         inner,
         op.index,
@@ -269,7 +270,7 @@ def _asked(op: Op) -> bytes:
     undone = b"|".join(b"%d" % code for code in sorted(check.undone))
     return (
         b"kx_w p %d c\n%s\ncase $kx_r in\n0) %s;;\n%s) kx_w p %d r\n%s;;\n"
-        b"*) kx_w e %d check_failed $kx_r;%s;;\nesac"
+        b"*) kx_hold e %d check_failed $kx_r;%s;;\nesac"
         % (
             op.index,
             own.ask(command, check.text),
@@ -291,11 +292,11 @@ def _probed(op: Op, probe: Probe) -> bytes:
     command, index = op.command, op.index
     ask = b"kx_ask(){ kx_in;%s%s; }" % (b"kx_v;" if command.env else b"", own.evaluated(probe.text))
     detail = b"" if probe.detail is None else b"kx_w p %d d\n%s\n" % (index, own.ask(command, probe.detail))
-    act = b"kx_w e %d differs 0;%s" % (index, _fail(op)) if probe.dry else b"kx_w p %d r\n%s" % (index, _run(op))
+    act = b"kx_hold e %d differs 0;%s" % (index, _fail(op)) if probe.dry else b"kx_w p %d r\n%s" % (index, _run(op))
     return (
         b'kx_w p %d c\n%s\nkx_want=%s\n%s\nif [ $kx_r != 0 ];then\nkx_p "$kx_was"\n'
-        b'kx_w e %d probe_failed $kx_r;%s\nelif [ "$kx_was" = "$kx_want" ];then\n%s\nelse\nkx_p "$kx_was"\n%s%s\nfi\n'
-        b"unset -f kx_ask"
+        b"kx_hold e %d probe_failed $kx_r;%s\n"
+        b'elif [ "$kx_was" = "$kx_want" ];then\n%s\nelse\nkx_p "$kx_was"\n%s%s\nfi\nunset -f kx_ask'
         % (
             index,
             ask,
@@ -319,14 +320,14 @@ def _verified(op: Op) -> bytes:
     return (
         b"kx_k=$kx_r;kx_w p %d a\n%s\n"
         b'if [ $kx_r = 0 ]&&[ "$kx_was" = "$kx_want" ];then kx_r=$kx_k;%s;'
-        b'else kx_p "$kx_was";kx_w e %d verify_failed $kx_r;%s;fi' % (op.index, own.PROBE, end, op.index, _fail(op))
+        b'else kx_p "$kx_was";kx_hold e %d verify_failed $kx_r;%s;fi' % (op.index, own.PROBE, end, op.index, _fail(op))
     )
 
 
 def _run(op: Op) -> bytes:
     command = op.command
     well = b"|".join(b"%d" % code for code in sorted(command.ok_codes))
-    act = b"%s\ncase $kx_r in\n%s) %s;;\n*) kx_w e %d ran $kx_r;%s;;\nesac" % (
+    act = b"%s\ncase $kx_r in\n%s) %s;;\n*) kx_hold e %d ran $kx_r;%s;;\nesac" % (
         own.run(command),
         well,
         _verified(op),
@@ -334,16 +335,17 @@ def _run(op: Op) -> bytes:
         _fail(op),
     )
     sets = b"&&".join(b"kx_mark %s" % _mark(each) for each in command.pending if each.role == "sets")
-    return b"if %s;then\n%s\nelse kx_w e %d mark 1;%s;fi" % (sets, act, op.index, _fail(op)) if sets else act
+    return b"if %s;then\n%s\nelse kx_hold e %d mark 1;%s;fi" % (sets, act, op.index, _fail(op)) if sets else act
 
 
 def _value(op: Op, how: bytes, code: bytes) -> bytes:
     """The end of an op that went well: its value, where it has one."""
     clear = b"".join(b"kx_unmark %s;" % _mark(each) for each in op.command.pending if each.role == "clears")
     if op.command.value is None:
-        return clear + b"kx_w e %d %s %s" % (op.index, how, code)
+        return clear + b"kx_hold e %d %s %s" % (op.index, how, code)
     ask = own.ask(op.command, op.command.value)
     return (
-        b"kx_k=%s;kx_w p %d v\n%s\ncase $kx_r in\n0) %skx_w e %d %s $kx_k;;\n"
-        b"*) kx_w e %d value_failed $kx_r;%s;;\nesac" % (code, op.index, ask, clear, op.index, how, op.index, _fail(op))
+        b"kx_k=%s;kx_w p %d v\n%s\ncase $kx_r in\n0) %skx_hold e %d %s $kx_k;;\n"
+        b"*) kx_hold e %d value_failed $kx_r;%s;;\nesac"
+        % (code, op.index, ask, clear, op.index, how, op.index, _fail(op))
     )

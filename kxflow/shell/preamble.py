@@ -17,7 +17,7 @@ _TEXT: Final = r"""
 CDPATH=
 kx_nl='
 '
-kx_h= kx_q= kx_stop= kx_tick= kx_g= kx_t= kx_y= kx_d=$PWD kx_up=
+kx_out= kx_h= kx_q= kx_stop= kx_tick= kx_g= kx_t= kx_y= kx_d=$PWD kx_up=
 exec 3<&0 </dev/null
 
 # Bytes as they are, and bytes from escapes, by builtins only: a command's arguments show to everyone, and are short.
@@ -29,8 +29,10 @@ else
   kx_p() { print -nr -- "$1"; }
   kx_b() { print -n -- "$1"; }
 fi
-# A frame on both streams.
-kx_w() { kx_b "\0000$kx_n $*\0000"; kx_b "\0000$kx_n $*\0000" >&2; }
+# A frame on both streams; and one that goes out with the next, in one write: each is a packet for sshd and the network.
+kx_hold() { kx_out="$kx_out\0000$kx_n $*\0000"; }
+kx_flush() { [ "$kx_out" ] && { kx_b "$kx_out"; kx_b "$kx_out" >&2; kx_out=; }; }
+kx_w() { kx_hold "$@"; kx_flush; }
 # An exit status; ksh93 says 256 and the number of the signal.
 kx_e() { kx_r=$1; [ "$1" -lt 256 ] || kx_r=$(($1-128)); }
 # Others tell M by a signal: to stop, or that time passes. ksh93 is different. A subshell is to be a process of its own;
@@ -143,6 +145,7 @@ kx_nap() { sleep 0.1 2>/dev/null || sleep 1; }
 # nothing more (its trap for ALRM): sudo ends with it, and would not pass on what is said after that.
 kx_reap() {
   trap '' TERM USR1 USR2 ALRM PIPE
+  kx_out=
   kx_who
   kx_ours "$1"
   kill -s ALRM $$ 2>/dev/null
@@ -221,6 +224,7 @@ kx_may() {
   fi
 }
 # Begin the op (index, timeout, tick, rest, group of a further part), if it may. See that somebody watches the clock.
+# Its frame waits for the next: what does not send one at once is to flush it.
 kx_a() {
   kx_may "$5" || return 1
   [ "$kx_g" ] || kx_guard
@@ -228,7 +232,7 @@ kx_a() {
     [ "$kx_t" ] && kill "$kx_t" 2>/dev/null
     kx_timer "$2" "$3" "$4"
   fi
-  kx_w b "$1"
+  kx_hold b "$1"
 }
 
 # A failed op: leave out the rest of its group, or halt.
@@ -312,6 +316,7 @@ kx_asked() {
 
 kx_done() {
   kx_quiet
+  kx_flush
   [ "$kx_c0" = 0 ] && kx_w d "${kx_h:-end}"
   [ "$kx_q" ] && [ "$kx_q" = "$kx_cq" ] && [ -z "$kx_h" ] && exit 76
   case $kx_h in
@@ -322,7 +327,7 @@ kx_done() {
 }
 trap 'kx_stop=1' USR1
 trap 'kx_tick=1' USR2
-trap 'exec sleep 20' ALRM
+trap 'kx_flush; exec sleep 20' ALRM
 kx_w u
 """
 
