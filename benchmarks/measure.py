@@ -76,6 +76,15 @@ def python_of(contender: Contender, peers: Path) -> Path:
     return peers / "bin" / "python"
 
 
+# Where sources would be compiled for each process, a checkout starts later than what was installed: all get a cache.
+_CACHE: Final = tempfile.TemporaryDirectory(prefix="kxbench-")
+
+
+def _environment() -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**own, "PYTHONPYCACHEPREFIX": _CACHE.name}
+
+
 def measure(contender: Contender, job: Job, python: Path) -> Sample:
     """Run it to its end; whatever it wrote to its output is shown where it failed."""
     with tempfile.TemporaryDirectory(prefix="kxbench-") as folder:
@@ -101,7 +110,13 @@ def measure(contender: Contender, job: Job, python: Path) -> Sample:
 def _timed(argv: list[str], output: int) -> tuple[float, int]:
     begun = time.perf_counter()
     child = subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=ROOT, start_new_session=True
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        cwd=ROOT,
+        env=_environment(),
+        start_new_session=True,
     )
     handle = os.pidfd_open(child.pid)  # Popen.wait with a timeout looks only every 50 ms
     try:
