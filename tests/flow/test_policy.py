@@ -127,7 +127,7 @@ def test_max_failures_by_share_is_of_the_hosts_selected(share: str, total: int, 
 
 
 @laws(100)
-@given(tenths=st.integers(0, 1000), total=st.integers(1, 5000), failed=st.integers(0, 5000))
+@given(tenths=st.integers(1, 1000), total=st.integers(1, 5000), failed=st.integers(0, 5000))
 @example(tenths=11, total=3000, failed=33)
 @example(tenths=7, total=1000, failed=7)
 def test_shares_are_exact(tenths: int, total: int, failed: int) -> None:
@@ -203,7 +203,7 @@ def test_waves_are_cumulative_rising_and_end_with_all(sizes: list[int | str], to
 
 
 @laws(200)
-@given(tenths=st.integers(0, 1000), total=st.integers(1, 5000))
+@given(tenths=st.integers(1, 1000), total=st.integers(1, 5000))
 @example(tenths=11, total=3000)
 @example(tenths=999, total=1)
 def test_a_share_is_rounded_up_exactly_and_is_at_least_one_host(tenths: int, total: int) -> None:
