@@ -15,6 +15,7 @@ LINE: Final = 64 * 1024
 """Bytes of a line: taking words and literals apart costs more than in proportion."""
 
 _SECTION: Final = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?\Z")
+_OPEN: Final = re.compile(r"\[([^\[\]#;=,\s]+)\s*(?:#.*)?\Z")
 _GROUP: Final = re.compile(r"([^:\]\s]+)\s*(?:#.*)?\Z")
 _NAME: Final = re.compile(r"[^\s=]+\Z")
 _SORTS: Final = ("hosts", "children", "vars")
@@ -54,6 +55,8 @@ class _Reader:
             return
         if found := _SECTION.match(text):
             self._section(found[1], found[2] or "hosts", place)
+        elif found := _OPEN.match(text):
+            self._open(found[1], place)
         elif text.startswith("[") and text.endswith("]"):
             self._add(place, "this section header cannot be read", "write [group], [group:vars] or [group:children]")
         elif self.sort == "hosts":
@@ -81,6 +84,12 @@ class _Reader:
             self.pending.setdefault(name, place)
         else:
             self.declared.add(name)
+
+    def _open(self, name: str, place: Place) -> None:
+        """A header without its end: what stands under it is passed over, and its group is not missed elsewhere."""
+        self._add(place, "the [ of this section header is not closed", f"write [{name}]")
+        self.sort = ""
+        self.declared.add(name.partition(":")[0])
 
     def _hosts(self, text: str, place: Place) -> None:
         try:
