@@ -6,6 +6,7 @@ pipeline skips all of them.
 
 from __future__ import annotations
 
+import fcntl
 import random
 import shutil
 import signal
@@ -80,11 +81,11 @@ def serve(ctx: kx.HostContext) -> kx.Action[kx.Output]:
     return kx.shell(
         """
         test ! -s run.pid || kill "$(cat run.pid)"
-        nohup "$PYTHON" site.py serve </dev/null >>site.log 2>&1 &
+        nohup "$PYTHON" site.py serve "$DEMO" </dev/null >>site.log 2>&1 &
         echo $! > run.pid
         """,
         check='"$PYTHON" site.py up 2>/dev/null',
-        env={"PYTHON": ctx.vars["python"]},
+        env={"PYTHON": ctx.vars["python"], "DEMO": ctx.vars.get("demo", "")},
         timeout=30,
     )
 
@@ -146,14 +147,17 @@ teardown = kx.pipeline("teardown", kx.module("service", kx.task("stop", stop, on
 # The fleet, and the show
 
 
-def fleet_options(hosts: int) -> dict[str, Any]:
-    """What `embedded_fleet` is to be asked for: one `db1`, all others `web`, a free port for each."""
+def fleet_options(hosts: int, demo: str) -> dict[str, Any]:
+    """What `embedded_fleet` is to be asked for: one `db1`, all others `web`, a free port for each.
+
+    Services end with the process that holds the file `demo` locked.
+    """
     names = ["db1", *(f"web{number}" for number in range(1, hosts))]
     ports = free_ports(hosts)
     return {
         "names": names,
         "roles": lambda index: {"web"} if index else {"db"},
-        "vars": lambda index: {"port": ports[index], "python": sys.executable},
+        "vars": lambda index: {"port": ports[index], "python": sys.executable, "demo": demo},
     }
 
 
@@ -190,7 +194,12 @@ def rehearse(
         The report of the second run, or of the first where that failed.
     """
     journal = log or str(Path(tempfile.mkdtemp(prefix="kxflow-demo-")) / "run.ndjson")
-    with _ended_by_signals(), embedded_fleet(hosts, **fleet_options(hosts)) as fleet, _site_down_after(fleet):
+    with (
+        _ended_by_signals(),
+        _held() as demo,
+        embedded_fleet(hosts, **fleet_options(hosts, demo)) as fleet,
+        _site_down_after(fleet),
+    ):
         say(f"{hosts} SSH hosts on loopback: {', '.join(fleet.cluster.names)}\n\nThe first run:")
         report = _run(fleet, journal, on_signal)
         if report.succeeded:
@@ -208,6 +217,14 @@ def rehearse(
 def _run(fleet: EmbeddedFleet, journal: str, on_signal: Callable[[str, bool], object] | None) -> kx.Report:
     outcome = kx.run(site, fleet.cluster, sinks=[kx.ndjson(journal), kx.console()], on_signal=on_signal)
     return kx.report_of(outcome)
+
+
+@contextmanager
+def _held() -> Iterator[str]:
+    """A file that is locked while this process lives: a demo that is killed cannot take its services down."""
+    with tempfile.NamedTemporaryFile(prefix="kxflow-demo-") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.name
 
 
 @contextmanager

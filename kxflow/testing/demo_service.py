@@ -6,9 +6,12 @@ which release this is.
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import http.server
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -49,8 +52,21 @@ class Site(http.server.BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
-def serve() -> None:
+def end_with(demo: str) -> None:
+    """End when the process that holds this file locked is gone, however it went: its lock goes with it."""
+    held = Path(demo).open("rb")  # noqa: SIM115 -- open as long as this process
+
+    def wait() -> None:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        os._exit(0)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def serve(demo: str = "") -> None:
     """Answer until ended. What it answers is read once, so a new release needs a restart."""
+    if demo:
+        end_with(demo)
     Site.config, Site.token, Site.release = config(), text("etc/token"), text("release")
     for _ in range(100):  # the one before may still be on its way out
         with suppress(OSError):

@@ -187,6 +187,16 @@ def test_keep_leaves_the_services_running_until_a_signal(stage: Stage) -> None:
     assert stage.processes() == []
 
 
+def test_a_demo_that_is_killed_leaves_no_service_running(stage: Stage) -> None:
+    """It can do nothing more itself: the services see that it is gone."""
+    demo = stage.start("--hosts", "3", "--keep", "--log", str(stage.log))
+    _read_until(demo, lambda line: "curl http://127.0.0.1:" in line)
+    assert len(stage.processes()) >= 3
+    demo.kill()
+    demo.communicate(timeout=LONG)
+    until(lambda: not stage.processes(), "its services to be gone")
+
+
 def _read_until(demo: subprocess.Popen[str], holds: Callable[[str], bool]) -> str:
     assert demo.stdout is not None
     for line in demo.stdout:
