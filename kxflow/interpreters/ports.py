@@ -166,7 +166,8 @@ class LinkBrokenError(KxflowError, ConnectionError):
 class Sink(Protocol):
     """A function of the stream of events, at the edge.
 
-    Called in a thread of its own, in order, one event at a time. What it raises becomes a fault of the run.
+    Called in a thread of its own, in order, one event at a time. What it raises becomes a fault of the run. Live output
+    that it is too slow for is left out and counted, unless it is the `reader` of the run, for which hosts wait.
     It may have a method `close()`, called once after the last event.
     """
 

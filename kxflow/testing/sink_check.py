@@ -231,7 +231,7 @@ def _began(result: StepResult) -> StepBegan:
 
 
 def _noise(result: StepResult) -> Iterator[Event]:
-    """Two failed tries, and output that is cut anywhere."""
+    """Two failed tries, and output that is cut anywhere, or left out."""
     where: dict[str, Any] = {
         "module": result.module,
         "task": result.task,
@@ -242,6 +242,7 @@ def _noise(result: StepResult) -> Iterator[Event]:
     for attempt in result.attempts[:-1]:
         for stream, data in (("stdout", b"caf\xc3"), ("stderr", b"\x1b["), ("stdout", b"\xa9\nno end")):
             yield OutputChunk(**where, stream=stream, data=data)
+        yield OutputChunk(**where, stream="stderr", data=b"", missed=1 << 20)
         yield StepRetried(**where, attempt=attempt, delay=1.5)
 
 
