@@ -24,7 +24,7 @@ from kxflow.cli.options import (
     shown,
     target_argument,
 )
-from kxflow.cli.status import OK, Refused, ended, on_signal
+from kxflow.cli.status import OK, UNREACHABLE, Refused, ended, on_signal
 
 
 @click.command(
@@ -73,7 +73,7 @@ def plan(
         except OSError as error:
             raise Refused(f"{save}: {error.strerror}") from None
         click.echo(f"saved: kxflow apply {save}")
-    return OK
+    return UNREACHABLE if any(each.reason.startswith("unreachable:") for each in planned) else OK
 
 
 def _plain(value: Any) -> bool:

@@ -16,6 +16,7 @@ from kxflow.flow.policy import cut
 from kxflow.flow.wiring import Missing, Producer, Values, Wiring, inputs_of
 from kxflow.interpreters import verdicts
 from kxflow.interpreters.brake import Brake
+from kxflow.interpreters.crossing import Crossings
 from kxflow.interpreters.lane import Lane, Wires
 from kxflow.interpreters.ports import ReachError
 from kxflow.interpreters.runner import wire_commands
@@ -69,7 +70,7 @@ class Foresight:
         self._waves = _waves_of(layout)
         self._values: Values = {}
         self._predicted: dict[str, dict[Key, State]] = {}
-        self._places: dict[str, dict[str, dict[Key, bool]]] = {}
+        self._crossings = Crossings()
         self._renumbered: dict[str, set[Key]] = {}
         self._marked: dict[str, set[str]] = {}
         self._unreachable: dict[str, str] = {}
@@ -174,6 +175,9 @@ class Foresight:
             return self._unchanged(command, host)
         if command.probe is not None:
             return self._state(command.probe, ended, host)
+        asked = command.check.text if command.check is not None else ""
+        if path := self._crossings.named(asked, host):
+            return Seen(Effect.unknown, f"its check names {path}, which an earlier step changes", value=command.example)
         performed = verdicts.of_ended(command, ended, verdicts.NO_SPAN, host)
         if ended.how == "held" or command.readonly:
             if not performed.status.ok:
@@ -200,7 +204,7 @@ class Foresight:
             told = str(ended.stderr).strip().splitlines()
             return Seen(Effect.unknown, f"its state cannot be seen{earlier}" + (f": {told[-1]}" if told else ""))
         ensured = verdicts.seen(probe, ended)
-        if self._disowned(ensured, host) or self._crossed(probe, ensured, host):
+        if self._disowned(ensured, host) or self._crossings.crossed(probe, ensured, host):
             return Seen(Effect.unknown, "it depends on what earlier steps change", value=ensured)
         whole = known.get(probe.key)
         if whole is not None:
@@ -221,19 +225,6 @@ class Foresight:
         """Its owner or group is one that an earlier step gives another number: what has the old one is nobody's."""
         keys = {(kind, ensured.after.get(name, "")) for name, kind in (("owner", "user"), ("group", "group"))}
         return not keys.isdisjoint(self._renumbered.get(host, ()))
-
-    def _crossed(self, probe: Probe, ensured: Ensured, host: str) -> bool:
-        """An earlier step has to do with the same path, and one of the two with all that is there."""
-        path = getattr(probe.resource, "within", probe.key[1])
-        if not path.startswith("/"):
-            return False
-        others = self._places.setdefault(host, {}).setdefault(path, {})
-        part = bool(ensured.after) and (path != probe.key[1] or "sha256" not in ensured.after)
-        made = probe.key == ("file", path) and not ensured.before  # rights of a file that an earlier step may make
-        crossed = any(key != probe.key and (made or not (part and its)) for key, its in others.items())
-        if crossed or ensured.changed:
-            others[probe.key] = part
-        return crossed
 
     def _settle(self, task: TaskPlan, host: Host, item: _Item) -> None:
         """The entry of a step, and the value that later ones may take."""

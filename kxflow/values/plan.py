@@ -241,7 +241,8 @@ def compare(planned: Plan, now: Plan) -> tuple[str, ...]:
         one, other = ours.get(key), theirs.get(key)
         if one != other:
             roll_out = one is not None and other is not None and _alone(one) == _alone(other)
-            found.append(f"- {_told(one, roll_out=roll_out)}\n  + {_told(other, roll_out=roll_out)}")
+            was, now_is = _told(one, roll_out=roll_out), _told(other, roll_out=roll_out)
+            found.append(f"- {was}\n  + {now_is}" if was != now_is else f"{was}, and what it does is another")
     return tuple(found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,23 @@ def test_rehearse_runs_on_a_clone_and_tells_what_it_changed(site: Program) -> No
     assert (done.code, done.err) == (0, "")
     assert "changed on here:\n  + /srv/conf\n" in done.out
     assert not (root / "conf").exists()
+
+
+def test_apply_says_that_a_command_does_something_else_by_now(site: Program) -> None:
+    """Two lines that read alike would be no difference."""
+    assert site.run("plan", "deploy.py", "-i", "hosts.toml", "--save", "my.plan").code == 0
+    site.file("deploy.py", DEPLOY.replace('"blind", "true"', '"blind", "echo other"'))
+    done = site.run("apply", "my.plan")
+    assert done.code == 2
+    assert "here app/conf/blind: unknown (it has no check: it would run), and what it does is another" in done.err
+
+
+def test_a_plan_that_could_not_ask_every_host_says_so_by_its_exit_status(site: Program) -> None:
+    """Nobody listens there: 3, as of a run; the others are planned."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    away = f'[hosts.away]\naddress = "127.0.0.1"\nconnect = {{how = "ssh", port = {port}, accept_new = true}}\n'
+    site.file("hosts.toml", f"{ONE}\n{away}\n[vars]\nroot = {str(site.folder)!r}\nport = 80\n")
+    done = site.run("plan", "deploy.py", "-i", "hosts.toml")
+    assert done.code == 3
+    assert "unreachable: refused" in done.out

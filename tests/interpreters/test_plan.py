@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kxflow as kx
-from kxflow.resources import absent, block, file, line
+from kxflow.resources import absent, block, directory, file, line, replace
 from kxflow.sinks import foreseen
 from kxflow.values.plan import compare
 from kxflow.values.state import State
@@ -109,6 +109,51 @@ def test_a_step_that_depends_on_what_an_earlier_one_writes_is_unknown(tmp_path: 
         changes,
         crossed,
     ]
+
+
+def test_parts_of_a_file_that_look_for_each_other_are_unknown(tmp_path: Path) -> None:
+    """What one adds another may take away, or the reverse; parts that are only added are each their own."""
+    path = tmp_path / "conf"
+    path.write_text("here\n")
+    adds = line(path, "old db")
+    for later in (
+        replace(path, "old", "new"),
+        line(path, match="old", state="absent"),
+        block(path, state="absent"),
+    ):
+        assert told(kx.plan(one(adds, later), HERE.only(kx.host("a"))))[1][0] == "unknown", later
+    gone = line(path, "here", state="absent")
+    assert told(kx.plan(one(gone, line(path, "other")), HERE.only(kx.host("a"))))[1] == ("would change", "")
+    assert told(kx.plan(one(adds, line(path, "here")), HERE.only(kx.host("a"))))[1] == ("no change", "check")
+
+
+def test_what_is_above_or_below_what_an_earlier_step_changes_is_unknown(tmp_path: Path) -> None:
+    """A folder that is seen to with all that is in it, or taken away; not two files side by side."""
+    folder = tmp_path / "f"
+    folder.mkdir(mode=0o755)
+    (folder / "x").write_text("1\n")
+    changes = file(folder / "x", content="2\n")
+    crossed = ("unknown", "it depends on what earlier steps change")
+    on_a = HERE.only(kx.host("a"))
+    assert told(kx.plan(one(changes, directory(folder, recursive=True, mode=0o755)), on_a))[1] == crossed
+    assert told(kx.plan(one(changes, absent(folder)), on_a))[1] == crossed
+    assert told(kx.plan(one(absent(folder), changes), on_a))[1] == crossed
+    assert told(kx.plan(one(changes, directory(folder)), on_a))[1] == ("no change", "check")
+    assert told(kx.plan(one(changes, file(folder / "xy", content="1\n")), on_a))[1] == ("would change", "")
+
+
+def test_a_check_that_names_what_an_earlier_step_changes_is_no_prediction(tmp_path: Path) -> None:
+    """Whatever it says now."""
+    one_, two = tmp_path / "x.conf", tmp_path / "y.conf"
+    one_.write_text("0\n")
+    two.write_text("0\n")
+    copy = kx.command("copy", f"cp {one_} {two}", check=f"cmp -s {one_} {two}")
+    on_a = HERE.only(kx.host("a"))
+    assert told(kx.plan(one(file(one_, content="1\n"), copy), on_a))[1] == (
+        "unknown",
+        f"its check names {one_}, which an earlier step changes",
+    )
+    assert told(kx.plan(one(file(one_, content="0\n"), copy), on_a))[1] == ("no change", "check")
 
 
 def test_a_step_whose_input_is_not_known_yet_is_not_called(tmp_path: Path) -> None:

@@ -377,4 +377,4 @@ def test_a_function_that_returns_such_a_thing_fails_when_it_runs() -> None:
     cluster = kx.Cluster([kx.Host("a")])
     for steps in (kx.on_change(odd, then=note("a")), kx.on_change(note("a"), then=odd)):
         faults = [each.error for each in results(cluster, steps, connector=kx.MemoryConnector())]
-        assert "give commands and resources" in " ".join(each.what for each in faults if each is not None)
+        assert "give commands and resources" in " ".join(str(each) for each in faults if each is not None)
