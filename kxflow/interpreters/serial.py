@@ -104,11 +104,12 @@ class Serial:
                 results += await self._tasks(module.tasks, scope)
             else:
                 results += await self._waves(module, module.waves, scope)
-            fresh = Scope({}, [])
+            fresh, guarded = Scope({}, []), bool(self._guarded)
             results += await self._after(module.after, fresh, failed=self._spoilt > spoilt)
             for name, why in fresh.out.items():
                 scope.out.setdefault(name, why)
-            scope.halted.extend(fresh.halted)
+            if not guarded:  # what stopped the run first is what later records name
+                scope.halted.extend(fresh.halted)
             return tracks(results)
 
         return future(fold())  # type: ignore[arg-type]  # as above

@@ -43,6 +43,18 @@ def test_a_module_that_a_guard_keeps_from_beginning_does_not_run_its_after(run: 
     assert set(statuses(its, "end").values()) == {"Succeeded"}
 
 
+@BOTH
+def test_what_stopped_the_run_first_is_what_later_records_name(run: Run) -> None:
+    """An `after` that is stopped by a policy of its own, behind a guard that had struck, hides nothing."""
+    close = kx.task("close", kx.command("close", "close"), policy=kx.fail_fast())
+    one = kx.module("one", text("work"), after=[close])
+    pipeline = kx.pipeline("p", one, kx.module("two", text("next")), policy=kx.keep_going(), guard=kx.fail_fast())
+    its = run(pipeline, {"work": on_host("web1", 1), "close": on_host("db1", 1)})
+    reasons = {each.reason for each in its if each.step == "next" and each.host not in ("web1", "db1")}
+    assert len(reasons) == 1
+    assert reasons.pop().startswith("stopped: guard: ")
+
+
 @pytest.mark.parametrize("fuse", [True, False])
 def test_behind_a_tolerated_loss_what_needs_no_host_is_as_it_was_decided(fuse: bool) -> None:
     """The host goes on; a step whose `when` is false is Skipped there, as in a program of its own."""
