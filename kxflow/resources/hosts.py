@@ -8,10 +8,13 @@ from typing import Final
 
 from attrs import frozen
 
-from kxflow.flow.ensure import ensure
+from kxflow.flow.ensure import Content, ensure, ensuring
 from kxflow.flow.step import Step
 from kxflow.resources import table
+from kxflow.resources.files import restored
 from kxflow.resources.presence import Presence, is_wanted
+from kxflow.resources.present import content_of
+from kxflow.values.action import Command
 from kxflow.values.errors import InvalidError
 from kxflow.values.state import Ensured, State
 
@@ -59,13 +62,22 @@ class HostsEntry:
         return {"kx_names": " ".join(self.names), "kx_family": str(self.family)}
 
     def probe(self, wanted: State) -> str:
-        """The lines that have one of the names; of the names in them, these only."""
-        return table.see(FILE, _SEE, self._given) + '[ -z "$kx_l" ] || kx_say entry "${kx_l%?}"\n'
+        """The lines that have one of the names; of the names in them, these only. Nothing only where no file is.
+
+        A state that is empty would have no content, and an undo would take the file for one that was made.
+        """
+        say = 'kx_say entry "${kx_l%?}"\n'
+        return table.see(FILE, _SEE, self._given) + (f"[ ! -e {FILE} ] || {say}" if wanted["entry"] else say)
 
     def apply(self, wanted: State) -> str:
         """The names taken out of the lines that have them, and the lines that are wanted put in."""
-        new = table.lines(*wanted["entry"].split("\n")) if wanted else ""
+        new = table.lines(*wanted["entry"].split("\n")) if wanted["entry"] else ""
         return table.put(FILE, _EXCHANGE, {**self._given, "kx_new": new})
+
+    def back(self, before: State) -> Command[Ensured]:
+        """The whole file as it was; where it was not kept, the addresses of these names."""
+        whole = restored(FILE, before)
+        return ensuring(self, {"entry": before["entry"]}) if whole is None else whole
 
 
 def hosts_entry(address: str, *names: str, state: Presence = "present", name: str | None = None) -> Step[Ensured]:
@@ -75,8 +87,9 @@ def hosts_entry(address: str, *names: str, state: Presence = "present", name: st
     Step('hosts_entry 10.0.0.5 db.example.com db')
 
     States: `present`; `absent`: the names have no address of this family there. Probe: the lines of the family that
-    have one of the names. Other names stay where they are; undo gives these names their addresses back, in lines of
-    their own.
+    have one of the names. Other names stay where they are.
+    Undone: the whole file is given the content that it had; where that was more than 256 KiB, these names get their
+    addresses back, in lines of their own.
 
     Args:
         address: IPv4 or IPv6.
@@ -94,8 +107,9 @@ def hosts_entry(address: str, *names: str, state: Presence = "present", name: st
         raise InvalidError(f"hosts_entry {address}: state={state!r}", 'write "present" or "absent"')
     line = " ".join((str(told), *names))
     its = HostsEntry(names, told.version)
-    wanted = {"entry": line} if is_wanted(state, f"hosts_entry {address}") else None
-    return ensure(its, wanted, name=name or f"hosts_entry {line}"[:200])
+    wanted = {"entry": line if is_wanted(state, f"hosts_entry {address}") else ""}
+    seen = Content(detail=content_of(FILE))
+    return ensure(its, wanted, name=name or f"hosts_entry {line}"[:200], content=seen)
 
 
 def _address(text: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

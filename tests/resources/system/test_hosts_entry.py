@@ -6,8 +6,10 @@ import re
 
 import pytest
 
+from kxflow.flow.step import Step
 from kxflow.resources import hosts_entry
 from kxflow.values.errors import InvalidError
+from kxflow.values.state import Ensured
 from tests.resources.helpers_system import Box, cycle, fails, holds, refused, succeeds, undoing
 
 LOOK = "cat /etc/hosts; stat -c %a:%u /etc/hosts"
@@ -35,15 +37,13 @@ def test_hosts_entry_is_put_in_repaired_and_undone(hosts: Box) -> None:
 def test_hosts_entry_gives_a_name_one_address(hosts: Box) -> None:
     """A name that had another address loses that, and others on the same line keep theirs; undo gives it back."""
     hosts.sh("printf '%s\\n' '10.0.0.9\tOld  DB # note' '10.0.0.8 db' >>/etc/hosts")
-    who = "for each in db old; do getent hosts $each; done"
-    before = hosts.sh(f"{who} | cut -d' ' -f1")
+    before = hosts.sh(LOOK)
     step = hosts_entry("10.0.0.5", "db")
     result = succeeds(hosts, step)
     assert hosts.sh("cat /etc/hosts") == f"{START}10.0.0.5 db\n10.0.0.9 Old # note\n"
     holds(hosts, step)
     succeeds(hosts, undoing(step, result))
-    assert hosts.sh(f"{who} | cut -d' ' -f1") == before
-    assert hosts.sh("grep -ciw db /etc/hosts") == "2\n"
+    assert hosts.sh(LOOK) == before
 
 
 def test_hosts_entry_in_a_longer_line_is_left_there(hosts: Box) -> None:
@@ -87,6 +87,29 @@ def test_hosts_entry_leaves_comments_and_bytes_alone(hosts: Box) -> None:
     before = hosts.sh("cat /etc/hosts")
     succeeds(hosts, hosts_entry("10.0.0.5", "db"))
     assert hosts.sh("cat /etc/hosts") == f"{before}\n10.0.0.5 db\n"
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        hosts_entry("10.2.2.2", "y", state="absent"),
+        hosts_entry("10.2.2.3", "q", "w"),
+        hosts_entry("10.2.2.9", "q"),
+        hosts_entry("10.2.2.9", "new"),
+    ],
+    ids=lambda step: step.name,
+)
+def test_hosts_entry_undone_leaves_each_line_as_it_was(hosts: Box, step: Step[Ensured]) -> None:
+    """Blanks, order of names, comments, and which line they are in: all is as before."""
+    hosts.sh("printf '%s\\n' '10.2.2.2 x y z # comment' '10.2.2.3   q' '10.2.2.4\t# none' >>/etc/hosts")
+    cycle(hosts, step, look=LOOK)
+
+
+def test_hosts_entry_undone_takes_a_file_away_that_it_made(hosts: Box) -> None:
+    """Where there was no file there is none again; absent, it makes none."""
+    hosts.sh("rm /etc/hosts")
+    holds(hosts, hosts_entry("10.2.2.2", "y", state="absent"))
+    cycle(hosts, hosts_entry("10.2.2.2", "y"), look="ls /etc/hosts 2>&1 || :")
 
 
 def test_hosts_entry_that_cannot_be_written_leaves_the_file(hosts: Box) -> None:
