@@ -383,12 +383,13 @@ def rollback(scope: Scope, /) -> Rollback: ...
 @overload
 def rollback(pipeline: Pipeline, cluster: Cluster, done: Report, /, **options: Unpack[RunOptions]) -> Outcome: ...
 def rollback(*args: Any, **options: Any) -> Any:
-    """Take back what a run did: its completed steps in reverse order, host by host; the undos are the results.
+    """Take back what a run did: the steps that it began in reverse order, host by host; the undos are the results.
 
     Called with `"host"`, `"wave"` or `"run"` it is a policy: `pipeline(…, on_failure=rollback("wave"))`.
 
-    A resource is brought back to the state that was found, a command is taken back by its `undo=`. What cannot be taken
-    back is Skipped and says why; a host whose undo fails is not touched any further.
+    A resource is brought back to the state that was found, a command is taken back by its `undo=`, also where it failed
+    half-way. What cannot be taken back, as a step whose end is not known (Lost), is Skipped and says why; a host whose
+    undo fails is not touched any further.
 
     Args:
         args: A scope; or the pipeline that ran, its cluster, and the report, as it was given or as a log tells it.

@@ -39,7 +39,7 @@ class Options(TypedDict, total=False):
 
     Attributes:
         check: Asked first; where it says done, the program is not started and the step is Skipped.
-        undo: Shell text that takes the effect back.
+        undo: Shell text that takes the effect back, also where that is half done: the command may have failed.
         value: Shell text whose stdout is the value, after a run as after a skip.
         env: Variables; a `Secret` travels on stdin only.
         cwd: Folder on the host.

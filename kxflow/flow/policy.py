@@ -155,7 +155,7 @@ class Rollback:
     """What is taken back when a run fails.
 
     Attributes:
-        scope: `host`: on each host with a fault, what was completed there. `wave`: on all hosts of the wave (or, with
+        scope: `host`: on each host with a fault, what was begun there. `wave`: on all hosts of the wave (or, with
             no waves, of the task) in which one failed. `run`: on every host.
     """
 

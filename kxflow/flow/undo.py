@@ -1,9 +1,9 @@
-"""The pipeline that takes back what another did: its completed steps in reverse order, host by host. Pure."""
+"""The pipeline that takes back what another did: the steps that it began in reverse order, host by host. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from attrs import evolve
 
@@ -16,7 +16,7 @@ from kxflow.flow.policy import keep_going
 from kxflow.flow.selectors import where
 from kxflow.flow.step import Step
 from kxflow.flow.wiring import Missing, Values, Wiring
-from kxflow.values.action import Action, digest
+from kxflow.values.action import Action, Both, Command, digest
 from kxflow.values.context import HostContext
 from kxflow.values.host import Host
 from kxflow.values.result import ABSENT, KEPT, UNDO, Status, StepResult
@@ -24,13 +24,18 @@ from kxflow.values.state import Ensured, State, from_record
 
 _Done = Mapping[tuple[int, int, int], Mapping[str, StepResult]]
 
+# Reasons of a command that failed before it began; it could not become another user, too.
+_BEFORE: Final = frozenset({"check", "probe", "cwd", "mark", "upload", "into"})
+_BECOME: Final = "become_"
+
 
 def undoing(layout: Layout, results: Iterable[StepResult], values: Values, hosts: Iterable[str]) -> Pipeline:
-    """What takes back, on these hosts, the steps that results say were completed.
+    """What takes back, on these hosts, the steps that results say were begun.
 
     One module, `@undo`, with the tasks last to first and in each the steps last to first; each is Skipped where there
-    is nothing to take back, or where it cannot be, and says so. A host whose undo fails is not touched any further.
-    Hooks named `after` are left alone.
+    is nothing to take back, or where it cannot be, and says so. A command that failed, or was ended, after it began is
+    taken back by its `undo=`, which has to cope with work that is half done. One that was Lost is not: it may still be
+    at it. A host whose undo fails is not touched any further. Hooks named `after` are left alone.
 
     Args:
         layout: Of the pipeline that ran.
@@ -41,7 +46,7 @@ def undoing(layout: Layout, results: Iterable[StepResult], values: Values, hosts
     chosen = frozenset(hosts)
     done: dict[tuple[int, int, int], dict[str, StepResult]] = {}
     for each in results:
-        if each.host in chosen and completed(each):
+        if each.host in chosen and touched(each):
             done.setdefault(each.position[:3], {})[each.host] = each
     wiring = Wiring(layout)
     tasks = [
@@ -55,11 +60,18 @@ def undoing(layout: Layout, results: Iterable[StepResult], values: Values, hosts
     return Pipeline(layout.pipeline.name, (module,), policy=keep_going())
 
 
-def completed(result: StepResult) -> bool:
-    """It changed something, as far as is known: it succeeded, or it failed after its state before was seen."""
-    if result.status is Status.Succeeded:
+def touched(result: StepResult) -> bool:
+    """It may have changed something: it succeeded, or the host was asked to do it and it came to no good end."""
+    if result.status in (Status.Failed, Status.Cancelled):
+        return bool(result.digest and result.attempts) and not result.reason.startswith("fail:")
+    return result.status in (Status.Succeeded, Status.Lost)
+
+
+def _began(result: StepResult, action: Action[Any]) -> bool:
+    """Not only what comes before an action was done; of several tries or parts an earlier one may have begun."""
+    if result.status is not Status.Failed or result.change is not None or isinstance(action, Both):
         return True
-    return result.status is Status.Failed and result.change is not None
+    return len(result.attempts) > 1 or not (result.reason in _BEFORE or result.reason.startswith(_BECOME))
 
 
 def taking_back(
@@ -90,14 +102,15 @@ def taking_back(
 
 def _task(layout: Layout, wiring: Wiring, plan: TaskPlan, done: _Done, values: Values) -> Task:
     steps: list[Step[Any]] = []
-    touched: set[str] = set()
+    hosts: set[str] = set()
     for slot in reversed(plan.slots):
         its = done.get((plan.module_index, plan.task_index, slot.index), {})
-        if its:
-            actions = {name: _action(layout, wiring, plan, slot, result, values) for name, result in its.items()}
+        made = {name: _action(layout, wiring, plan, slot, result, values) for name, result in its.items()}
+        actions = {name: action for name, action in made.items() if action is not None}
+        if actions:
             steps.append(_step(slot.step, actions))
-            touched |= its.keys()
-    return Task(f"{plan.module}/{plan.name}", tuple(steps), where(_among(frozenset(touched))), allow_empty=True)
+            hosts |= actions.keys()
+    return Task(f"{plan.module}/{plan.name}", tuple(steps), where(_among(frozenset(hosts))), allow_empty=True)
 
 
 def _among(names: frozenset[str]) -> Callable[[Host], bool]:
@@ -113,20 +126,28 @@ def _step(step: Step[Any], actions: Mapping[str, Action[Any]]) -> Step[Any]:
 
 def _action(
     layout: Layout, wiring: Wiring, plan: TaskPlan, slot: Slot, result: StepResult, values: Values
-) -> Action[Any]:
-    """What takes back one step on one host, or a skip that says why nothing can."""
+) -> Action[Any] | None:
+    """What takes back one step on one host, or a skip that says why nothing can; None where it never began."""
     ctx = HostContext(layout.cluster[result.host], layout.cluster, result.run)
     given = wiring.gather(slot.step.inputs, plan, slot, result.host, values)
     if isinstance(given, Missing):
         return skip(f"{KEPT}{given.why}")
     what = decide(evolve(slot.step, conditions=()), ctx, given, where=plan.path(slot))
+    if result.status is Status.Lost and not (isinstance(what, Do) and _only_looks(what.action)):
+        return skip(f"{KEPT}its end is unknown")
     if not isinstance(what, Do):
         return skip("nothing to take back")
+    if not _began(result, what.action):
+        return None
     if result.digest and digest(what.action) != result.digest:
         return skip(f"{KEPT}the step is another by now")
     before = before_of(result)
     back = undo_of(what.action, before)
     return skip(_why(what.action, before)) if back is None else back
+
+
+def _only_looks(action: Action[Any]) -> bool:
+    return isinstance(action, Command) and action.readonly
 
 
 def _why(action: Action[Any], before: State | None) -> str:

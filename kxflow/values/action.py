@@ -242,7 +242,7 @@ class Command(Action[T_co]):
         text: Shell text, run as `sh -c` would.
         check: Asked first; where it holds the program is not started.
         probe: In place of a check: where the state is as wanted the program is not started.
-        undo: Shell text that takes the effect back.
+        undo: Shell text that takes the effect back, also where that is half done: the command may have failed.
         value: Shell text whose stdout is the value, after a run as after a skip.
         env: Variables for check, program and value.
         cwd: Folder for them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -54,7 +55,12 @@ def test_host_takes_back_on_the_host_that_failed_in_reverse_order() -> None:
 
     pipeline = two("host", policy=kx.keep_going())
     its = kx.report_of(kx.run(pipeline, FLEET, connector=kx.MemoryConnector(note)))
-    assert undone(its) == [("web2", "c", "Succeeded"), ("web2", "b", "Succeeded"), ("web2", "a", "Succeeded")]
+    assert undone(its) == [
+        ("web2", "boom", "Skipped"),  # it failed, and has no undo=
+        ("web2", "c", "Succeeded"),
+        ("web2", "b", "Succeeded"),
+        ("web2", "a", "Succeeded"),
+    ]
     assert [line for line in said if "undo" in line] == ["web2 undo c", "web2 undo b", "web2 undo a"]
     assert its["p/@undo/m/u/c", "web2"].ok
     assert not its.succeeded
@@ -111,8 +117,56 @@ def test_what_was_skipped_is_left_and_what_cannot_be_taken_back_says_so() -> Non
     steps = [undoable("held"), kx.command("blind", "blind"), undoable("a"), kx.command("boom", "boom")]
     pipeline = kx.pipeline("p", kx.module("m", kx.task("t", *steps, on=kx.role("db"))), on_failure=kx.rollback("host"))
     its = ran(pipeline, {"held": kx.Reply(held=True), "boom": 1})
-    assert undone(its) == [("db1", "a", "Succeeded"), ("db1", "blind", "Skipped")]
-    assert its["@undo/m/t/blind", "db1"].reason == "skip: cannot be taken back: it has no undo="
+    assert undone(its) == [("db1", "boom", "Skipped"), ("db1", "a", "Succeeded"), ("db1", "blind", "Skipped")]
+    for name in ("blind", "boom"):
+        assert its[f"@undo/m/t/{name}", "db1"].reason == "skip: cannot be taken back: it has no undo="
+
+
+def test_a_command_that_failed_half_way_is_taken_back(tmp_path: Path) -> None:
+    """By its `undo=`; without one it is named, and one that never began is neither."""
+    made = tmp_path / "half"
+    undo = f"rm -f {made}"
+
+    def after(step: kx.Step[Any]) -> tuple[list[tuple[str, str]], str]:
+        steps = [file(tmp_path / "a", content="1"), step]
+        text = io.StringIO()
+        its = kx.report_of(
+            kx.run(
+                kx.pipeline("p", kx.module("m", kx.task("t", *steps)), on_failure=kx.rollback("host")),
+                HERE,
+                sinks=[kx.console(file=text)],
+            )
+        )
+        told = next(line for line in text.getvalue().split("\n") if line.startswith("undone"))
+        return [(name, how) for _, name, how in undone(its) if not name.startswith("file")], told
+
+    half = f"echo x >{made}; false"
+    assert after(kx.command("half", half, undo=undo)) == ([("half", "Succeeded")], "undone: 2 steps")
+    assert not made.exists()
+    slow = kx.command("half", f"echo x >{made}; sleep 20", undo=undo, timeout=1)
+    assert after(slow) == ([("half", "Succeeded")], "undone: 2 steps")
+    assert not made.exists()
+    told = "undone: 1 step; not undone: m/t/half on a: it has no undo="
+    assert after(kx.command("half", half)) == ([("half", "Skipped")], told)
+    never = kx.command("half", half, undo="exit 1", check=kx.test("exit 9"))
+    assert after(never) == ([], "undone: 1 step")
+
+
+def test_a_step_that_was_lost_is_named_among_what_is_not_undone() -> None:
+    """It may still be at it; where it went well it is taken back, and what came before it on either host."""
+    task = kx.task("t", undoable("a"), undoable("b"), on=kx.role("web"))
+    pipeline = kx.pipeline("p", kx.module("m", task), on_failure=kx.rollback("run"), policy=kx.keep_going())
+    text = io.StringIO()
+    its = ran(pipeline, {"b": on_host("web1", None)}, sinks=[kx.console(file=text)])
+    assert its["p/m/t/b", "web1"].status is kx.Status.Lost
+    assert its["@undo/m/t/b", "web1"].reason == "skip: cannot be taken back: its end is unknown"
+    assert undone(its) == [
+        ("web1", "b", "Skipped"),
+        ("web2", "b", "Succeeded"),
+        ("web3", "b", "Succeeded"),
+        *((host, "a", "Succeeded") for host in ("web1", "web2", "web3")),
+    ]
+    assert "undone: 5 steps; not undone: m/t/b on web1: its end is unknown\n" in text.getvalue()
 
 
 def test_a_host_whose_undo_fails_is_not_touched_any_further() -> None:
@@ -123,7 +177,7 @@ def test_a_host_whose_undo_fails_is_not_touched_any_further() -> None:
         on_failure=kx.rollback("host"),
     )
     its = ran(pipeline, {"boom": 1, "undo b": 1})
-    assert undone(its) == [("db1", "b", "Failed"), ("db1", "a", "NotRun")]
+    assert undone(its) == [("db1", "boom", "Skipped"), ("db1", "b", "Failed"), ("db1", "a", "NotRun")]
 
 
 def test_serial_takes_back_the_same() -> None:
