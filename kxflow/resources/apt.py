@@ -160,17 +160,26 @@ kx_each() {
     eval "$1" || return 1
   done <"$kx_tmp/spared"
 }
+# What was recommended may itself need the package: it came along if nobody asked for it, and nothing that stays
+# depends on it or recommends it.
+kx_along() {
+  kx_has "$1" "$real" && [ "$kx_sweep" ] && [ "$(apt-mark showauto -- "$1")" ] || return 1
+  for kx_x in $(apt-cache rdepends --installed --no-suggests --no-enhances --no-conflicts --no-breaks --no-replaces \
+    -- "$1" | sed '1,2d; s/^[ |]*//'); do
+    kx_has "$kx_x" "$real" || return 1
+  done
+}
 kx_pd() {
   kx_mend
   kx_real
   [ "$real" ] || return 0
-  more=
-  for kx_y in $(kx_sim remove -- $real); do kx_has "$kx_y" "$real" || more="$more $kx_y"; done
-  [ -z "$more" ] || [ "$kx_may" ] || kx_no "others need it and would be removed too:$more"
+  asked=$real more=
   if [ "$kx_sweep" ]; then
     kx_one "$(kx_sim autoremove)"
     for kx_y in $(kx_sim --autoremove remove -- $real); do kx_has "$kx_y" "$kx_one$real" || real="$real $kx_y"; done
   fi
+  for kx_y in $(kx_sim remove -- $asked); do kx_has "$kx_y" "$asked" || kx_along "$kx_y" || more="$more $kx_y"; done
+  [ -z "$more" ] || [ "$kx_may" ] || kx_no "others need it and would be removed too:$more"
   : >"$kx_tmp/spared"
   [ -z "$kx_purge" ] || [ -z "$kx_sweep" ] || kx_spare >"$kx_tmp/spared"
   kx_each 'cp -p -- "$kx_x" "$kx_y"' || return 1

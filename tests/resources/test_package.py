@@ -204,6 +204,26 @@ def test_an_undo_takes_nothing_that_was_idle_before(box: Box, debs: Path) -> Non
     assert installed(box) == "kxlib 1.0 installed\nkxother 1.0 installed\n"
 
 
+def test_an_undo_takes_what_was_recommended_and_needs_the_package_itself(box: Box, debs: Path) -> None:
+    """It came along; where somebody asked for it, or another recommends it, it is none of ours and is named."""
+    deb(debs, "kxmta", Depends="kxbase")
+    deb(debs, "kxbase", Recommends="kxmail")
+    deb(debs, "kxmail", Depends="kxmta")
+    deb(debs, "kxreader", Recommends="kxmail")
+    index(debs)
+    first = done(box.cluster, package("kxmta"))
+    assert "kxmail 1.0 installed" in installed(box)
+    assert undone(box.cluster, package("kxmta"), before(first)).status.ok
+    assert installed(box) == ""
+    told = "others need it and would be removed too: kxmail (exit status 1)"
+    done(box.cluster, package("kxmta"))
+    box.sh("apt-mark manual kxmail >/dev/null")
+    assert failure(undone(box.cluster, package("kxmta"), before(first))) == told
+    box.sh("apt-mark auto kxmail >/dev/null")
+    done(box.cluster, package("kxreader"))
+    assert failure(undone(box.cluster, package("kxmta"), before(first))) == told
+
+
 def test_changed_configuration_is_kept_and_purged_only_when_asked(box: Box, debs: Path) -> None:
     """An upgrade does not ask about it; removal leaves it, purging does not."""
     for version in ("1.0", "2.0"):
