@@ -145,7 +145,8 @@ def test_undo_after_a_failure_restores_the_state_before(kit: Kit, data: st.DataO
         before = here.state()
         lasting = {each.step for each in here.plan(of(case.wanted)).lasting}
         steps = [each for each in case.wanted if each.name not in lasting]
-        report = here.run(of([*steps, kx.command("boom", "exit 7")], on_failure=kx.rollback("host")))
+        boom = kx.command("boom", "exit 7", undo=":")
+        report = here.run(of([*steps, boom], on_failure=kx.rollback("host")))
         assert {each.step for each in report.faulty} == {"boom"}, faults(report)
         assert [each.step for each in report if "cannot" in each.reason] == []
         assert here.state() - before == []
