@@ -112,7 +112,8 @@ def ensure(
     """
     its = resource.key[1]
     shown = its if its.isprintable() else ascii(its)[1:-1]
-    step_name = check_name(name or f"{kind or resource.key[0]} {shown}"[:200].rstrip(), "step", slash=True)
+    usual = f"{kind or resource.key[0]} {shown}"[:200].rstrip()
+    step_name = check_name(usual if name is None else name, "step", slash=True)
     try:
         action = ensuring(resource, wanted, content=content, verify=verify)
     except InvalidError as error:

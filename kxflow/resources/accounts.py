@@ -27,6 +27,16 @@ def login_name(name: object, what: str = "user") -> str:
     return name
 
 
+def keep_root(name: str, what: str) -> None:
+    """Refuse to take away what no system can do without.
+
+    Raises:
+        InvalidError: It is root.
+    """
+    if name == "root":
+        raise InvalidError(f"{what} root: absent", "no system can do without it")
+
+
 def number(value: object, what: str) -> str:
     """The number of a user or group, as text.
 

@@ -178,7 +178,7 @@ def block(
         lines = _lines(text, (begin, end), told)
     its = Block(where, lines, begin, end, place(after, before, told), create)
     content = None if isinstance(lines, Secret) else Content(detail=content_of(where))
-    return ensure(its, its.wanted, name=name or step_name("block", where, marker), content=content)
+    return ensure(its, its.wanted, name=step_name("block", where, marker) if name is None else name, content=content)
 
 
 def _markers(comment: Comment, marker: str, where: str) -> tuple[str, str]:

@@ -114,11 +114,13 @@ def fetch(
         name: Of the step.
 
     Raises:
-        InvalidError: A path or limit that cannot be.
+        InvalidError: A path, folder or limit that cannot be.
     """
     where = remote_path(path)
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
         raise InvalidError(f"fetch {where}: limit={limit!r}", "give a number of bytes")
+    if not isinstance(dest, str | os.PathLike) or not os.fspath(dest):
+        raise InvalidError(f"fetch {where}: dest={dest!r}", 'name a folder here; "." is the one that this runs in')
     folder = str(Path(dest).absolute())
 
     def build(ctx: HostContext) -> Command[Ensured]:
@@ -128,7 +130,9 @@ def fetch(
         its = evolve(its, here=_state(Path(folder, *its.parts)))
         return ensuring(its, its.wanted)
 
-    return Step(name=check_name(name or step_name("fetch", where, ""), "step", slash=True), build=build)
+    return Step(
+        name=check_name(step_name("fetch", where, "") if name is None else name, "step", slash=True), build=build
+    )
 
 
 def _state(path: Path) -> State:

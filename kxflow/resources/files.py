@@ -18,6 +18,7 @@ from kxflow.resources.absence import nothing
 from kxflow.resources.paths import RIGHTS, Account, PathLike, ask_rights, own_words, remote_path, rights, sh
 from kxflow.resources.present import command, shown
 from kxflow.values.action import STDIN_LIMIT, Command, Upload
+from kxflow.values.arguments import check_flags
 from kxflow.values.errors import InvalidError
 from kxflow.values.secret import Secret, refuse_mask
 from kxflow.values.state import CONTENT, Ensured, State, state
@@ -158,6 +159,7 @@ def file(
     """
     where = remote_path(path)
     check_presence(state, f"file {where}")
+    check_flags(f"file {where}", backup=backup)
     if sum(each is not None for each in (content, source, template)) > 1:
         raise InvalidError(f"file {where}: more than one of content, source and template", "give one of them")
     if vars is not None and template is None:

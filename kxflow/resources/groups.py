@@ -9,7 +9,7 @@ from attrs import frozen
 
 from kxflow.flow.ensure import ensure
 from kxflow.flow.step import Step
-from kxflow.resources.accounts import SBIN, entry, login_name, names, number, say_all
+from kxflow.resources.accounts import SBIN, entry, keep_root, login_name, names, number, say_all
 from kxflow.resources.paths import sh
 from kxflow.resources.presence import Presence, is_wanted
 from kxflow.values.errors import InvalidError
@@ -80,7 +80,7 @@ def group(
         name: Of the step.
 
     Raises:
-        InvalidError: A name or number that cannot be; absent, and with more.
+        InvalidError: A name or number that cannot be; absent, and with more, or root.
     """
     its = Group(login_name(called, "group"), system)
     if state not in ("present", "absent"):
@@ -88,6 +88,7 @@ def group(
     if not is_wanted(state, f"group {called}"):
         if gid is not None or members is not None or system:
             raise InvalidError(f"group {called}: absent, and with more than its name", "give the name only")
+        keep_root(called, "group")
         return ensure(its, None, name=name)
     wanted = {
         "group": called,

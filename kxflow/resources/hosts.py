@@ -109,7 +109,7 @@ def hosts_entry(address: str, *names: str, state: Presence = "present", name: st
     its = HostsEntry(names, told.version)
     wanted = {"entry": line if is_wanted(state, f"hosts_entry {address}") else ""}
     seen = Content(detail=content_of(FILE))
-    return ensure(its, wanted, name=name or f"hosts_entry {line}"[:200], content=seen)
+    return ensure(its, wanted, name=f"hosts_entry {line}"[:200] if name is None else name, content=seen)
 
 
 def _address(text: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

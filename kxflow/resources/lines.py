@@ -194,6 +194,6 @@ def line(
     return ensure(
         its,
         its.wanted,
-        name=name or step_name("line", where, shown),
+        name=step_name("line", where, shown) if name is None else name,
         content=None if secret else Content(detail=content_of(where)),
     )

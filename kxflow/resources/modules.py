@@ -110,4 +110,6 @@ def kernel_module(
         raise InvalidError(f"kernel_module {called}: neither loaded nor persistent", "leave one of them on")
     wanted = "yes" if is_wanted(state, f"kernel_module {called}") else "no"
     told = {**({"loaded": wanted} if loaded else {}), **({"persistent": wanted} if persistent else {})}
-    return ensure(KernelModule(called.replace("-", "_")), told, name=name or f"kernel_module {called}")
+    return ensure(
+        KernelModule(called.replace("-", "_")), told, name=f"kernel_module {called}" if name is None else name
+    )

@@ -231,7 +231,7 @@ def mount(
         fstype: Its type.
         options: As of mount(8); one text or a list.
         dump: Fifth field of the line.
-        passno: Sixth: in which order it is checked at the start.
+        passno: Sixth: in which order it is checked at the start; 0, 1 or 2.
         mounted: See to it that it is mounted now.
         fstab: See to the line in fstab.
         state: Whether it is to be there.
@@ -254,7 +254,7 @@ def mount(
     what = Wanted(_source(its.path, source), _kind(its.path, fstype), tab.options(options))
     if what.bound and what.kind == "auto":
         what = Wanted(what.source, "none", what.options)
-    line = f"{what} {_whole(dump, 'dump')} {_whole(passno, 'passno')}"
+    line = f"{what} {_whole(dump, 'dump', 9)} {_whole(passno, 'passno', 2)}"
     wanted = {"fstab": line, "mounted": str(what), "point": "yes"}
     left_out = {"fstab": fstab, "mounted": mounted, "point": mounted}
     return ensure(its, {each: text for each, text in wanted.items() if left_out[each]}, name=name)
@@ -277,7 +277,7 @@ def _kind(path: str, fstype: object) -> str:
     return fstype
 
 
-def _whole(value: object, what: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 9:
-        raise InvalidError(f"{what}={value!r} cannot be", "give 0, 1 or 2")
+def _whole(value: object, what: str, most: int) -> str:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise InvalidError(f"{what}={value!r} cannot be", f"give a whole number from 0 to {most}")
     return str(value)

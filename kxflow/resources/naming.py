@@ -75,4 +75,6 @@ def hostname(called: str, *, name: str | None = None) -> Step[Ensured]:
         raise InvalidError(
             f"hostname {called!r} cannot be one", f"letters, digits and -, dots between, at most {LIMIT}"
         )
-    return ensure(Hostname(), {"static": called, "running": called}, name=name or f"hostname {called}")
+    return ensure(
+        Hostname(), {"static": called, "running": called}, name=f"hostname {called}" if name is None else name
+    )

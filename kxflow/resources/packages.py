@@ -20,6 +20,7 @@ from kxflow.values.state import CONTENT, Ensured, State
 
 DAY: Final = 86400.0
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*(:[A-Za-z0-9_-]+)?")
+_DEBIAN: Final = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?")  # Debian Policy 5.6.1; others have R and libX11
 _VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:_^-]*\*?")
 
 _SEE: Final = r"""
@@ -191,6 +192,12 @@ def package(
         raise InvalidError(f"{what}: update={update!r}", "give seconds >= 0, or None for never")
     if not 0 <= lock < float("inf"):
         raise InvalidError(f"{what}: lock={lock!r}", "give seconds >= 0")
+    for each in given if manager == "apt" else ():
+        if not _DEBIAN.fullmatch(each):
+            raise InvalidError(
+                f"package {each}: no package of Debian's can have that name",
+                "use small letters, digits and +-., two at least",
+            )
     its = Package(
         names=tuple(given),
         manager=manager,

@@ -119,5 +119,8 @@ def replace(path: PathLike, match: Pattern, text: str, *, name: str | None = Non
     refuse_mask(text, f"{told}: text")
     its = Replacement(where, ere, replacement(text, ere, f"{told}: text"))
     return ensure(
-        its, {PENDING: ""}, name=name or step_name("replace", where, shown), content=Content(detail=content_of(where))
+        its,
+        {PENDING: ""},
+        name=step_name("replace", where, shown) if name is None else name,
+        content=Content(detail=content_of(where)),
     )

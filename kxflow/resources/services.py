@@ -13,6 +13,7 @@ from kxflow.flow.step import Step, command
 from kxflow.resources.inits import INITS, InitName, words
 from kxflow.resources.paths import sh
 from kxflow.values.action import Command
+from kxflow.values.arguments import check_flags
 from kxflow.values.errors import InvalidError
 from kxflow.values.output import Output
 from kxflow.values.state import Ensured, State
@@ -95,11 +96,13 @@ def service(
         name: Of the step.
 
     Raises:
-        InvalidError: A name that cannot be, or nothing wanted.
+        InvalidError: A name that cannot be, nothing wanted, or something that is neither True nor False.
     """
     its = Service(_checked(unit, init), init)
     asked = (("masked", masked), ("enabled", enabled), ("running", running))
-    wanted = {attribute: "yes" if value else "no" for attribute, value in asked if value is not None}
+    given = {attribute: value for attribute, value in asked if value is not None}
+    check_flags(f"service {unit}", **given)
+    wanted = {attribute: "yes" if value else "no" for attribute, value in given.items()}
     if not wanted:
         raise InvalidError(f"service {unit}: nothing wanted", "say running=, enabled= or masked=")
     if masked and (running or enabled):
@@ -118,7 +121,7 @@ def _checked(unit: str, init: InitName | None) -> str:
 def _now(action: str, unit: str, init: InitName | None, name: str | None) -> Step[Output]:
     where = sh(_checked(unit, init))
     text = f"{words(init)}kx_there {where} || kx_no {sh(f'there is no service {unit}')}\nkx_go {action} {where}\n"
-    return command(name or f"{action} {unit}", text, one_shot=True)
+    return command(f"{action} {unit}" if name is None else name, text, one_shot=True)
 
 
 def restart_service(unit: str, *, init: InitName | None = None, name: str | None = None) -> Step[Output]:

@@ -157,7 +157,8 @@ def _path(key: object) -> str:
 def _value(key: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise InvalidError(f"sysctl {key}: value={value!r} cannot be", "give a number or text; 1 for on, 0 for off")
-    text = " ".join(str(value).split())
-    if not text or not text.isprintable():
+    lines = str(value).strip().splitlines()
+    text = " ".join("".join(lines).split())
+    if len(lines) != 1 or not text.isprintable():
         raise InvalidError(f"sysctl {key}: value={value!r} cannot be", "give one line that is not empty")
     return text

@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 
 from kxflow.flow.ensure import ensure
 from kxflow.flow.step import Step
-from kxflow.resources.accounts import login_name, names, number
+from kxflow.resources.accounts import keep_root, login_name, names, number
 from kxflow.resources.paths import Account, PathLike, remote_path
 from kxflow.resources.presence import Presence, is_wanted
 from kxflow.resources.shadow import GIVEN, User
@@ -73,7 +73,8 @@ def user(
         name: Of the step.
 
     Raises:
-        InvalidError: A name, number, path or text that cannot be, a password that is no hash; absent, and with more.
+        InvalidError: A name, number, path or text that cannot be, a password that is no hash; absent, and with more,
+            or root.
     """
     its = User(
         login_name(login),
@@ -101,6 +102,7 @@ def user(
     if not is_wanted(state, f"user {login}"):
         if len(wanted) > 1 or append or system or create_home is not None:
             raise InvalidError(f"user {login}: absent, and with more than its name", "give the name only")
+        keep_root(login, "user")
         return ensure(its, None, name=name, content=its.kept(None))
     if remove_home:
         raise InvalidError(f"user {login}: remove_home= and present", 'it goes with state="absent"')

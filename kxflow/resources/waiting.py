@@ -192,7 +192,7 @@ def wait_for(
     )
     shown = f"wait for {'no ' if gone else ''}{question.name}"
     plain = shown if shown.isprintable() else ascii(shown)[1:-1]
-    return Step(name=check_name(name or plain[:200], "step", slash=True), build=action)
+    return Step(name=check_name(plain[:200] if name is None else name, "step", slash=True), build=action)
 
 
 def _port(port: int, address: str | None) -> _Question:

@@ -86,4 +86,4 @@ def timezone(zone: str, *, name: str | None = None) -> Step[Ensured]:
     """
     if not isinstance(zone, str) or not _ZONE.fullmatch(zone):
         raise InvalidError(f"time zone {zone!r} cannot be one", 'write it as "Europe/Berlin"')
-    return ensure(Timezone(), {"localtime": zone, "timezone": zone}, name=name or f"timezone {zone}")
+    return ensure(Timezone(), {"localtime": zone, "timezone": zone}, name=f"timezone {zone}" if name is None else name)

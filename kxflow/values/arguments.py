@@ -65,6 +65,17 @@ def check_flag(_: object, attribute: Any, value: object) -> None:
         raise InvalidError(f"{attribute.name}={value!r}", "write True or False")
 
 
+def check_flags(where: str, **flags: object) -> None:
+    """The same for arguments of a function, by name.
+
+    Raises:
+        InvalidError: One is neither.
+    """
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise InvalidError(f"{where}: {name}={value!r}", "write True or False")
+
+
 def exit_codes(value: Any, where: str, *, least: int, remedy: str) -> frozenset[int]:
     """Exit statuses from `least` to 255.
 
