@@ -31,6 +31,7 @@ class Trial:
 
     wiring: Wiring
     _values: dict[Place, tuple[Any, ...]] = field(factory=dict)
+    _given: dict[Place, tuple[dict[str, Any], ...]] = field(factory=dict)
 
     def action(self, plan: TaskPlan, slot: Slot, host: Host) -> Action[Any] | None:
         """The action on a host; None where the function raises.
@@ -40,7 +41,10 @@ class Trial:
         """
         step = slot.step
         ctx = HostContext(host, self.wiring.layout.cluster)
-        for given in self._inputs(plan, slot) if step.inputs else ({},):
+        place = (plan.order, slot.index)
+        if place not in self._given:  # the same on every host: a mapping of all hosts is made once, not once for each
+            self._given[place] = tuple(self._inputs(plan, slot)) if step.inputs else ({},)
+        for given in self._given[place]:
             action = attempt(partial(step.action, ctx, **given))
             if not isinstance(action, Raised):  # else that is its failure in the run; here it decides nothing
                 return action

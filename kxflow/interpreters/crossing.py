@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 from attrs import define, field, frozen
@@ -54,7 +53,7 @@ class Crossings:
 
     def named(self, text: str, host: str) -> str:
         """A path that earlier steps change and that a text names; empty where it names none."""
-        return _first(each.path for each in self._touched.get(host, {}).values() if each.path in text)
+        return next((each.path for each in self._touched.get(host, {}).values() if each.path in text), "")
 
 
 def _is_part(key: Key, path: str, ensured: Ensured) -> bool:
@@ -80,7 +79,3 @@ def _meet(earlier: _Touched, later: _Touched, *, made: bool, changes: bool) -> b
     if earlier.path.startswith(f"{later.path.rstrip('/')}/"):
         return later.below
     return later.path.startswith(f"{earlier.path.rstrip('/')}/") and earlier.below
-
-
-def _first(paths: Iterable[str]) -> str:
-    return next(iter(paths), "")

@@ -16,7 +16,7 @@ from kxflow.flow.policy import cut
 from kxflow.flow.wiring import Missing, Producer, Values, Wiring, inputs_of
 from kxflow.interpreters import verdicts
 from kxflow.interpreters.brake import Brake
-from kxflow.interpreters.crossing import Crossings
+from kxflow.interpreters.crossing import Crossings, Key
 from kxflow.interpreters.lane import Lane, Wires
 from kxflow.interpreters.ports import ReachError
 from kxflow.interpreters.runner import wire_commands
@@ -28,8 +28,6 @@ from kxflow.values.host import Host
 from kxflow.values.plan import Effect, Plan, Planned, cluster_digest
 from kxflow.values.result import ABSENT, Change, Status
 from kxflow.values.state import CONTENT, GONE, Ensured, State, change
-
-Key = tuple[str, str]
 
 
 @frozen

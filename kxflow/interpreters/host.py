@@ -117,8 +117,10 @@ class HostDrive:
 
     def _rescuing(self) -> int:
         """How many slots from here on rescue one that was cancelled: they have a brake of their own."""
+        if not self._given.cancelled:
+            return 0
         slots = self._post.plan.slots[self._next :]
-        rescued = slots[0].rescues if slots and self._given.cancelled else None
+        rescued = slots[0].rescues if slots else None
         if rescued is None:
             return 0
         while (above := self._post.plan.slots[rescued].rescues) is not None:  # a rescue step that has one itself

@@ -289,6 +289,21 @@ def test_a_step_with_inputs_is_looked_into_as_well(first: Any, wanted: Any, func
     assert found.what == "input 'value' needs the value of p/m/u/join, which has a check and may be skipped without one"
 
 
+def test_a_mapping_of_all_hosts_that_stands_in_is_made_once() -> None:
+    """Not once for each host: that would be quadratic in the fleet."""
+    given: list[Any] = []
+
+    def middle(ctx: kx.HostContext, counts: Any) -> kx.Action[Any]:
+        given.append(counts)
+        return kx.value(len(counts))
+
+    joins = step_of(middle, "middle", counts=kx.from_all(COUNT))
+    tasks = [kx.task("t", COUNT), kx.task("u", joins), kx.task("v", takes(kx.from_all(joins)))]
+    assert lines(one_module(*tasks)) == []
+    assert len(given) == len(FLEET)
+    assert len({id(each) for each in given}) == 1
+
+
 def test_what_a_function_says_of_a_value_that_stands_in_is_not_taken_at_its_word() -> None:
     """It may skip for that one only; and one that cannot be tried has no problem that could be known."""
 
