@@ -184,7 +184,7 @@ kx_guard() {
 }
 
 # T: the timer. It tells M after a tick, so that M can start a new one, and reaps when nobody did. Its sleep is ended
-# by KILL: one that is only being started would miss a TERM.
+# by KILL: one that is only being started would miss a TERM. What T says of its sleep's end is no word of the step's.
 kx_timer() {
   kx_y=$1 kx_tick=
   {
@@ -201,8 +201,9 @@ kx_timer() {
       kx_z=
       [ "$kx_i" = "$2" ] && kx_tell USR2
     done
+    exec 2>&9 9>&-
     kx_reap timeout
-  } </dev/null 3<&- 7<&- &
+  } </dev/null 3<&- 7<&- 9>&2 2>/dev/null &
   kx_t=$!
 }
 kx_quiet() {
