@@ -15,12 +15,13 @@ import asyncssh
 from attrs import evolve
 
 from kxflow.connectors import hostkeys
+from kxflow.connectors.recent import Recent
 from kxflow.connectors.ssh_dial import Road
 from kxflow.connectors.ssh_errors import Seen, explain, unreachable
 from kxflow.connectors.ssh_keys import Keys, agent_path
 from kxflow.connectors.ssh_link import SshLink
 from kxflow.connectors.ssh_login import Identity, Login, changed, settings
-from kxflow.connectors.ssh_target import Target, chain
+from kxflow.connectors.ssh_target import Target, chain, reads
 from kxflow.interpreters.ports import ReachError
 from kxflow.values.cluster import Cluster
 from kxflow.values.errors import InvalidError
@@ -76,7 +77,7 @@ class SshConnector:
         self._sleep, self._rng, self._session_wait = sleep, rng, session_wait
         self._keys = Keys()
         self._pins: dict[tuple[str, int, str | None], bytes] = {}
-        self._books: dict[tuple[str, ...], tuple[object, hostkeys.Book]] = {}
+        self._books: Recent[tuple[object, hostkeys.Book]] = Recent()
         self._jumps: dict[tuple[Target, ...], asyncio.Task[asyncssh.SSHClientConnection]] = {}
 
     async def connect(self, host: Host, cluster: Cluster) -> SshLink:
@@ -91,7 +92,7 @@ class SshConnector:
             raise InvalidError(f"host {host.name} is not reached by SSH", "use connectors.default_connector()")
         _need_asyncio(host)
         try:
-            targets = await anyio.to_thread.run_sync(chain, host, ssh)
+            targets = await anyio.to_thread.run_sync(chain, host, ssh) if reads(ssh) else chain(host, ssh)
         except InvalidError as error:
             raise unreachable("config", error.what, host.name, error.remedy) from None
         conn = await self._through(targets)
@@ -207,11 +208,12 @@ class SshConnector:
 
     async def _book(self, files: tuple[str, ...]) -> hostkeys.Book:
         """The files, read again only when they changed: with many hosts that is once."""
-        stamp = await anyio.to_thread.run_sync(hostkeys.stamp, files)
-        held = self._books.get(files)
-        if held is None or held[0] != stamp:
-            held = self._books[files] = (stamp, await anyio.to_thread.run_sync(hostkeys.read, files))
-        return held[1]
+
+        def look(held: tuple[object, hostkeys.Book] | None) -> tuple[object, hostkeys.Book]:
+            stamp = hostkeys.stamp(files)
+            return held if held is not None and held[0] == stamp else (stamp, hostkeys.read(files))
+
+        return (await self._books.of(files, look))[1]
 
     async def _remember(self, target: Target, login: Login, conn: asyncssh.SSHClientConnection) -> None:
         key = conn.get_server_host_key()
@@ -232,6 +234,7 @@ class SshConnector:
         except OSError as error:
             what = f"its key cannot be written to {files[0]}: {error.strerror or error}"
             raise unreachable("hostkey_unknown", what, target.where, "accept_new=True needs a file to write") from None
+        self._books.forget(files)
         if verdict in ("changed", "revoked"):
             raise ReachError(changed(target, (await self._book(files)).of(*_name(target)), blob))
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import anyio.to_thread
 import asyncssh
 from attrs import define, field, frozen
 
+from kxflow.connectors.recent import Recent
 from kxflow.connectors.ssh_errors import shown, unreachable
 from kxflow.connectors.ssh_target import Target
 from kxflow.values.secret import Secret
@@ -38,8 +38,7 @@ class Loaded:
 class Keys:
     """Reads each key file once, also when many hosts are logged in to with it: opening one costs 0.1 s and more."""
 
-    _read: dict[tuple[object, ...], Loaded] = field(factory=dict, init=False)
-    _lock: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+    _read: Recent[tuple[tuple[int, ...], Loaded]] = field(factory=Recent, init=False)
 
     async def of(self, target: Target, agent: asyncssh.SSHAgentClient | None) -> list[asyncssh.SSHKeyPair]:
         """The keys to offer, in order: those of named files, the agent's; of the usual files, where none are named.
@@ -91,13 +90,16 @@ class Keys:
         return pairs
 
     async def _load(self, path: str, target: Target) -> Loaded:
-        passphrase = target.ssh.passphrase
-        async with self._lock:
-            stat = await anyio.to_thread.run_sync(os.stat, path)
-            key = (path, stat.st_ino, stat.st_size, stat.st_mtime_ns, passphrase, target.cert_files)
-            if key not in self._read:
-                self._read[key] = await anyio.to_thread.run_sync(_read_key, path, passphrase, target.cert_files)
-            return self._read[key]
+        passphrase, cert_files = target.ssh.passphrase, target.cert_files
+
+        def look(held: tuple[tuple[int, ...], Loaded] | None) -> tuple[tuple[int, ...], Loaded]:
+            state = Path(path).stat()
+            stamp = (state.st_ino, state.st_size, state.st_mtime_ns)
+            if held is not None and held[0] == stamp:
+                return held
+            return stamp, _read_key(path, passphrase, cert_files)
+
+        return (await self._read.of((path, passphrase, cert_files), look))[1]
 
 
 def _read_key(path: str, passphrase: Secret | None, cert_files: Sequence[str]) -> Loaded:

@@ -42,6 +42,11 @@ class Target:
         return f"{name}, on the way to {self.behind}" if self.behind else name
 
 
+def reads(ssh: Ssh) -> bool:
+    """Whether `chain` reads an SSH configuration; without one it is a matter of microseconds."""
+    return ssh.config is not None or bool(ssh.jump)
+
+
 def chain(host: Host, ssh: Ssh) -> tuple[Target, ...]:
     """The log-ins one after the other: jump hosts, then the host.
 
