@@ -23,14 +23,18 @@ KILL: Final = b"kill\n"
 # And 76: it ended, and what follows of its last group is left out; 74 and 75: it ended so while a stop was told.
 NESTED_END, NESTED_HALT, NESTED_STOP = 77, 78, 79
 
-# dd with bs=1 reads exactly that much and no byte of the lease, but takes two system calls a byte: so the first stage
-# is short, and reads the rest in blocks; in full ones where dd can, for a string that grows is copied each time.
-# `echo x` guards trailing newlines; LC_ALL=C makes ${#…} count bytes; `set +a` keeps the program out of environments.
-_STAGE: Final = (
-    b"set +a;kx_z=%d;kx_p=;kx_l=${LC_ALL-};kx_e=${LC_ALL+x};LC_ALL=C;while [ $kx_z -gt 0 ];do "
-    b'kx_b="bs=$kx_z count=1";[ $kx_z -gt 4194304 ]&&kx_b="bs=4194304 count=1";'
-    b"kx_c=$(dd iflag=fullblock $kx_b 2>/dev/null||dd $kx_b 2>/dev/null;echo x);kx_c=${kx_c%%x};"
-    b'[ "$kx_c" ]||exit 125;kx_p=$kx_p$kx_c;kx_z=$((kx_z-${#kx_c}));done;eval "$kx_p"\n'
+# What the login shell sees, the same for every program: how one is read from stdin. First comes its length, which
+# `read` takes byte by byte, and nothing of what follows; where none comes a password was tried. No sign in it means
+# anything to another shell inside single quotes: no quote, newline, backslash or exclamation mark. It is read in one
+# full block where dd can do that, else piece by piece; a large one in few, as a string that grows is copied each time.
+# `echo x` guards trailing newlines, which a program has none of; LC_ALL=C makes ${#...} count bytes; `set +a` keeps it
+# out of environments.
+_LINE: Final = (
+    "set +a;IFS= read -r kx_z||exit 0;kx_p=;kx_l=${LC_ALL-};kx_e=${LC_ALL+x};LC_ALL=C;"
+    "[ $kx_z -gt 4194304 ]||kx_p=$(dd iflag=fullblock bs=$kx_z count=1 2>/dev/null);kx_z=$((kx_z-${#kx_p}));"
+    'while [ $kx_z -gt 0 ];do kx_b="bs=$kx_z count=1";[ $kx_z -gt 4194304 ]&&kx_b="bs=4194304 count=1";'
+    "kx_c=$(dd iflag=fullblock $kx_b 2>/dev/null||dd $kx_b 2>/dev/null;echo x);kx_c=${kx_c%x};"
+    '[ "$kx_c" ]||exit 125;kx_p=$kx_p$kx_c;kx_z=$((kx_z-${#kx_c}));done;eval "$kx_p"'
 )
 # The shell's options are taken as `sh -c` has them, whatever SHELLOPTS in the environment of a bash says.
 _OPENING: Final = (
@@ -54,16 +58,14 @@ def bootstrap(body: bytes, *, apart: bool = False) -> tuple[str, bytes]:
         body: The program.
         apart: It leads a session of its own.
     """
-    stage = _STAGE % len(body)
-    line = _reading(stage)
-    if not apart:
-        return line, stage + body
-    first = _APART % (quote(line), line.encode())
-    return _reading(first), first + stage + body
+    told = _measured(body)
+    return _LINE, _measured(_APART % (quote(_LINE), _LINE.encode())) + told if apart else told
 
 
-def _reading(stage: bytes) -> str:
-    return f'eval "`dd bs=1 count={len(stage)} 2>/dev/null`"'
+def _measured(body: bytes) -> bytes:
+    """As the line reads it."""
+    text = body.rstrip(b"\n")
+    return b"%d\n%b" % (len(text), text)
 
 
 def compile(  # noqa: A001 -- the field's word; the builtin is not used here
@@ -176,9 +178,9 @@ def _become(run: _Run, nested: bytes, known: bool) -> bytes:
     give = b"" if secret is None else b"kx_pw=%s\n" % quote(secret.raw)
     match become.method:
         case "sudo":
-            base = b"sudo %s -H -u " + user + b" -- sh -c " + inner
-            trial = base % b"-n -k"
-            act = b'if [ "$kx_need" ];then %s;else %s;fi' % (base % b"-S -k -p ''", base % b"-n")
+            base = b" -H -u " + user + b" -- sh -c " + inner
+            trial = b"sudo -n -k" + base
+            act = b"if [ \"$kx_need\" ];then sudo -S -k -p ''%b;else sudo -n%b;fi" % (base, base)
         case "doas":
             trial = act = b"doas -n -u " + user + b" sh -c " + inner
         case "su":

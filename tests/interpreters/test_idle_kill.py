@@ -36,7 +36,7 @@ class _Played:
             self.say("k kill 1")
             return
         self.body += data
-        if self.body.endswith(b"kx_done\n"):
+        if self.body.endswith(b"kx_done"):
             self.say("u", "b 0", "e 0 ran 1")
 
     async def close_stdin(self) -> None:
