@@ -95,6 +95,15 @@ def decide(
     return known(action, mark, where) or Do(action, mark)
 
 
+def alike(step: Step[Any]) -> Do | None:
+    """What is to be done on every host alike; None where a function, a condition or an input has a say in it."""
+    action = None if step.conditions else attempt(lambda: step.constant)
+    if action is None or isinstance(action, Raised):
+        return None
+    mark = digest(action)
+    return Do(action, mark) if known(action, mark, "") is None else None
+
+
 def _holds(asked: Callable[..., Any], ctx: HostContext, values: Mapping[str, Any], *, layer_failed: bool) -> bool:
     return bool(layer_failed if isinstance(asked, Failed) else asked(ctx, **values))
 

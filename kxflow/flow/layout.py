@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 from attrs import field, frozen
 
+from kxflow.flow.decide import Do, alike
 from kxflow.flow.layers import Module, Pipeline, Task
 from kxflow.flow.policy import Policy, Waves
 from kxflow.flow.step import Step
@@ -34,6 +36,11 @@ class Slot:
     index: int
     step: Step[Any]
     rescues: int | None = None
+
+    @cached_property
+    def alike(self) -> Do | None:
+        """What is to be done on every host alike: made once, not once a host."""
+        return alike(self.step)
 
 
 @frozen

@@ -159,7 +159,9 @@ class Step(Generic[T_co]):
         if inputs.keys() != self.inputs.keys():
             wanted = ", ".join(self.inputs) or "none"
             raise InvalidError(f"step {self.name!r} was given inputs {sorted(inputs)}", f"it takes: {wanted}")
-        made: Any = self.build if isinstance(self.build, Action) else self.build(ctx, **inputs)
+        if isinstance(self.build, Action):
+            return self._adapted(self.build)
+        made: Any = self.build(ctx, **inputs)
         if isinstance(made, Step):
             made = self._constant(made).action(ctx)
         if not isinstance(made, Action):
@@ -167,6 +169,19 @@ class Step(Generic[T_co]):
                 f"step {self.name!r} returned {kind(made)}",
                 "return an action: cmd(…), shell(…), skip(…), fail(…), value(…), both(…) or a constant step",
             )
+        return self._adapted(made)
+
+    @property
+    def constant(self) -> Action[T_co] | None:
+        """The action, where that asks for no host and no input; None where a function makes it.
+
+        Raises:
+            InvalidError: It cannot be what transforms make of it.
+        """
+        return self._adapted(self.build) if isinstance(self.build, Action) and not self.inputs else None
+
+    def _adapted(self, made: Action[Any]) -> Action[T_co]:
+        """As transforms of this step say."""
         adapted = map_parts(made, self._adapt)
         return cast("Action[T_co]", pend(adapted, self.pending) if self.pending else adapted)
 

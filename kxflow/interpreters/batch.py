@@ -114,13 +114,15 @@ class Planner:
             needed = self._rescue_needed(slot.rescues, before)
             if not needed:
                 return Item(slot, Decided(status=Status.Skipped, reason="rescue"))
-        given = self._inputs(slot)
-        if isinstance(given, Missing):
-            why = Decided(status=Status.NotRun, reason=given.reason)
-            return None if before else Item(slot, why)
-        inputs, conditions = given
-        where = self.plan.path(slot)
-        what = decide(slot.step, self.ctx, inputs, conditions, layer_failed=self.layer_failed, where=where)
+        what: Decided | Do | None = slot.alike
+        if what is None:
+            given = self._inputs(slot)
+            if isinstance(given, Missing):
+                why = Decided(status=Status.NotRun, reason=given.reason)
+                return None if before else Item(slot, why)
+            inputs, conditions = given
+            where = self.plan.path(slot)
+            what = decide(slot.step, self.ctx, inputs, conditions, layer_failed=self.layer_failed, where=where)
         here = isinstance(what, Do) and slot.step.target is None
         commands = (wire_commands(what.action) or ()) if isinstance(what, Do) and here else ()
         return Item(slot, what, commands)

@@ -8,6 +8,7 @@ import pytest
 
 import kxflow as kx
 from kxflow.flow.decide import Decided, Do, decide
+from kxflow.flow.layout import Slot
 from kxflow.values.action import digest
 from kxflow.values.fault import Fault
 from kxflow.values.result import ABSENT
@@ -169,3 +170,26 @@ def test_what_is_to_be_done_knows_whether_it_is_sensitive(action: Any, is_sensit
     made = decide(step_of(lambda ctx: action).sensitive(), CTX, {})
     assert isinstance(made, Do)
     assert made.sensitive
+
+
+def test_what_is_alike_on_all_hosts_is_what_is_decided_on_each() -> None:
+    """With its transforms, and made once for a place."""
+    step = A.become("deploy").timeout(5)
+    slot = Slot(0, step)
+    assert slot.alike == decide(step, CTX, {})
+    assert slot.alike is slot.alike
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        step_of(lambda ctx: kx.cmd("a")),
+        A.when(lambda ctx: True),
+        step_of(lambda ctx: kx.skip("why")),
+        step_of(lambda ctx: kx.fail("why")),
+        step_of(lambda ctx: kx.value(1)),
+    ],
+)
+def test_what_a_function_or_a_condition_decides_is_not_alike(step: kx.Step[Any]) -> None:
+    """Each host is asked."""
+    assert Slot(0, step).alike is None
