@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 
 from kxflow.flow.actions import shell
 from kxflow.flow.step import Step, check_name
-from kxflow.values.action import DETAIL, Action, Both, Command, Probe
+from kxflow.values.action import DETAIL, Action, Both, Command, Pending, Probe, commands_of
 from kxflow.values.errors import InvalidError
 from kxflow.values.state import GONE, Ensured, State, state, to_text
 
@@ -142,7 +142,7 @@ def undo_of(action: Action[Any], before: State | None) -> Action[Any] | None:
                 parse=None,
                 stdin=None,
                 upload=None,
-                pending=(),
+                pending=_marks(action),
             )
         case Both(parts):
             undone = [undo_of(each, None) for each in reversed(parts)]
@@ -157,7 +157,14 @@ def why_no_undo(action: Action[Any], before: State | None) -> str:
         return ""
     if isinstance(action, Command) and action.probe is not None:
         return "the state before is not known" if before is None else "what was there was not kept"
-    return "it has no undo="
+    follows = any(each.awaits for each in commands_of(action))
+    return "it has no undo=" + ("; it is done again once what it follows is taken back" if follows else "")
+
+
+def _marks(action: Command[Any]) -> tuple[Pending, ...]:
+    """What is changed back is a change, too: what followed is to follow again."""
+    sets = any(each.role == "sets" for each in action.pending)
+    return tuple(evolve(each, role="sets") for each in action.pending) if sets else ()
 
 
 def _back(action: Command[Any], before: State | None) -> Command[Any] | None:
@@ -173,6 +180,7 @@ def _back(action: Command[Any], before: State | None) -> Command[Any] | None:
         made,
         probe=None if probe is None else evolve(probe, verify=probe.verify and action.probe.verify),
         become=action.become,
+        pending=_marks(action),
         env={**action.env, **made.env},
         sensitive=action.sensitive or made.sensitive,
     )
