@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from kxflow.flow.actions import skip
 from kxflow.flow.again import Following, again, as_one, following, only_clears
 from kxflow.flow.decide import Do, decide
-from kxflow.flow.ensure import undo_of, why_no_undo
+from kxflow.flow.ensure import hearing, undo_of, why_no_undo
 from kxflow.flow.layers import Module, Pipeline, Task
 from kxflow.flow.layout import AFTER, Layout, Slot, TaskPlan, lay_out
 from kxflow.flow.policy import keep_going
@@ -218,7 +218,7 @@ def _action(
     if result.digest and digest(what.action) != result.digest:
         return skip(f"{KEPT}the step is another by now")
     before = before_of(result)
-    back = undo_of(what.action, before)
+    back = undo_of(hearing(what.action, str(result.stdout)), before)
     return skip(_why(what.action, before)) if back is None else back
 
 

@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen, mutable
 from frozendict import frozendict
 
 from kxflow.flow.decide import Decided, Do, decide
-from kxflow.flow.ensure import why_no_undo
+from kxflow.flow.ensure import what_stays, why_no_undo
 from kxflow.flow.layout import Layout, Slot, TaskPlan
 from kxflow.flow.policy import cut
 from kxflow.flow.wiring import Missing, Producer, Values, Wiring, inputs_of
@@ -277,7 +277,7 @@ class Foresight:
             return evolve(entry, effect=Effect.none, reason="read only"), example
         if len(item.seen) < len(item.commands):
             return evolve(entry, reason="it has no check: it would run", undo=_undo(item)), example
-        return evolve(_merged(item, entry), undo=_undo(item)), item.seen[-1].value
+        return evolve(_merged(item, entry), undo=_undo(item), leaves=_leaves(item)), item.seen[-1].value
 
 
 def _waves_of(layout: Layout) -> dict[tuple[int, str], int]:
@@ -401,3 +401,10 @@ def _undo(item: _Item) -> str:
         return ""
     first = item.seen[0].ensured if item.seen else None
     return why_no_undo(item.what.action, None if first is None else first.before)
+
+
+def _leaves(item: _Item) -> str:
+    """What an undo would leave of what would be done, as far as that is known."""
+    pairs = zip(item.commands, item.seen, strict=True)
+    told = (what_stays(each.probe, seen.ensured) for each, seen in pairs if seen.effect is Effect.change)
+    return "; ".join(filter(None, told))

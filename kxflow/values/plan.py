@@ -21,7 +21,7 @@ from kxflow.values.result import Change, Position
 VERSION: Final = 1
 _DIFFS: Final = 50
 _APART: Final = ("position", "change")
-_RARE: Final = ("unless",)
+_RARE: Final = ("leaves", "unless")
 
 
 class Effect(Enum):
@@ -43,6 +43,7 @@ class Planned:
         reason: Why nothing would change, or why it is not known.
         change: Before, after and diff, where the step ensures a state and would change it.
         undo: Why what it would do could not be taken back; empty where it could.
+        leaves: What an undo of what it would do would leave; empty where nothing, or where that is not known.
         unless: Path of the first earlier step on the host that is a command, and may touch what this was told by: it
             is foreseen as if that did not. Empty where there is none.
         digest: Of the action; empty where none could be made.
@@ -59,6 +60,7 @@ class Planned:
     reason: str = ""
     change: Change | None = None
     undo: str = ""
+    leaves: str = ""
     unless: str = ""
     digest: str = ""
     wave: int = 0
@@ -340,6 +342,7 @@ def _read(document: dict[str, Any]) -> Plan:
             Planned(
                 **texts,
                 position=Position(*each["position"]),
+                leaves=_unpacked(each.get("leaves", "")),
                 unless=_unpacked(each.get("unless", "")),
                 wave=each.get("wave", 0),
                 side_by_side=each.get("side_by_side", 0),
