@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from attrs import define, field, frozen
@@ -36,10 +37,11 @@ class Crossings:
     """What the steps of a plan touch, host by host."""
 
     _touched: dict[str, dict[Key, _Touched]] = field(factory=dict)
+    _loose: dict[str, dict[str, str]] = field(factory=dict)
 
     def crossed(self, probe: Probe, ensured: Ensured, host: str) -> bool:
         """An earlier step has to do with the same path, or with one above or below; this one is noted."""
-        path = getattr(probe.resource, "within", probe.key[1])
+        path = _path(probe)
         if not path.startswith("/"):
             return False
         earlier = self._touched.setdefault(host, {})
@@ -54,6 +56,29 @@ class Crossings:
     def named(self, text: str, host: str) -> str:
         """A path that earlier steps change and that a text names; empty where it names none."""
         return next((each.path for each in self._touched.get(host, {}).values() if each.path in text), "")
+
+    def loosen(self, path: str, text: str | None, host: str) -> None:
+        """A step is to be run of which nobody can tell what it touches, but by what its text names; None: it is not."""
+        if text is not None:
+            self._loose.setdefault(host, {})[path] = text
+
+    def loose(self, host: str) -> str:
+        """The path of the first such step on a host; empty where there is none."""
+        return next(iter(self._loose.get(host, ())), "")
+
+    def naming(self, probe: Probe, ensured: Ensured, host: str) -> str:
+        """The path of a step of which that cannot be told, and whose text names what this one has to do with."""
+        path = _path(probe)
+        if not path.startswith("/"):
+            return ""
+        below = "" if _below(probe, ensured) else r"|/\w"
+        named = re.compile(rf"(?<![\w.-]){re.escape(path)}(?![\w.-]{below})")
+        return next((step for step, text in self._loose.get(host, {}).items() if named.search(text)), "")
+
+
+def _path(probe: Probe) -> str:
+    """The file or folder that a resource has to do with; else its name, which begins with no slash."""
+    return str(getattr(probe.resource, "within", probe.key[1]))
 
 
 def _is_part(key: Key, path: str, ensured: Ensured) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import anyio
 from attrs import evolve, field, frozen, mutable
 from frozendict import frozendict
 
 from kxflow.flow.decide import Decided, Do, decide
-from kxflow.flow.ensure import why_no_undo
+from kxflow.flow.ensure import what_stays, why_no_undo
 from kxflow.flow.layout import Layout, Slot, TaskPlan
 from kxflow.flow.policy import cut
 from kxflow.flow.wiring import Missing, Producer, Values, Wiring, inputs_of
@@ -39,12 +39,14 @@ class Seen:
         reason: Why.
         ensured: The states, where it ensures one.
         value: The value it has already, or is expected to give; absent where not known.
+        unless: Path of an earlier step that may make it another.
     """
 
     effect: Effect
     reason: str = ""
     ensured: Ensured | None = None
     value: Any = ABSENT
+    unless: str = ""
 
 
 @mutable
@@ -52,6 +54,7 @@ class _Item:
     """One step on one host: what it would do, as far as it is known before the host was asked."""
 
     slot: Slot
+    path: str
     what: Decided | Do | str
     commands: tuple[Command[Any], ...] = ()
     seen: list[Seen] = field(factory=list)
@@ -121,50 +124,63 @@ class Foresight:
         return {each.place[1] for each in places if isinstance(each, Producer) and each.place[0] == task.order}
 
     def _item(self, task: TaskPlan, slot: Slot, ctx: HostContext) -> _Item:
+        path = f"{task.label}/{slot.step.name}"
         if slot.rescues is not None:
-            return _Item(slot, Decided(status=Status.Skipped, reason="rescue"))
+            return _Item(slot, path, Decided(status=Status.Skipped, reason="rescue"))
         sets: list[dict[str, Any]] = []
         for wanted in (slot.step.inputs, *(each.inputs for each in slot.step.conditions)):
             given = self._wiring.gather(wanted, task, slot, ctx.host.name, self._values) if wanted else {}
             if isinstance(given, Missing):
-                return _Item(slot, f"needs {given.path or given.why}")
+                return _Item(slot, path, f"needs {given.path or given.why}")
             sets.append(given)
         what = decide(slot.step, ctx, sets[0], sets[1:], where=task.path(slot))
         commands = _asked_of(what.action) if isinstance(what, Do) else ()
-        return _Item(slot, what, commands)
+        return _Item(slot, path, what, commands)
 
     async def _ask(self, items: Sequence[_Item], host: Host) -> None:
         """What hosts can be asked of these, in one program."""
         marks = self._marked.setdefault(host.name, set())
-        asked = [(item, each) for item in items for each in item.commands if can_be_asked(each)]
-        if not asked:
-            marks |= {mark for item in items for each in item.commands for mark in _sets(each)}
-            return
         target = items[0].slot.step.target
         lane = self._lanes[target(self._layout.cluster)[0].name if target is not None else host.name]
-        if lane.host.name in self._unreachable:
-            return
-        found: dict[int, frames.Ended] = {}
-
-        async def hear(event: frames.Event) -> None:
-            if isinstance(event, frames.Ended):
-                found[event.index] = event
-
-        ops = [Op(index=i, command=question(each), group=i, go_on=True) for i, (_, each) in enumerate(asked)]
-        try:
-            await lane.run(ops, Brake(), hear)
-        except ReachError as error:
-            self._unreachable[lane.host.name] = f"unreachable: {error.fault.code}"
+        asked = [each for item in items for each in item.commands if can_be_asked(each)]
+        found = await self._answers(asked, lane) if asked else {}
+        if found is None:
             return
         answers = iter(range(len(asked)))
         for item in items:
             for command in item.commands:
                 seen = None
                 if can_be_asked(command):
-                    seen = self._seen(command, found.get(next(answers)), lane.host.name)
+                    seen = self._provided(self._seen(command, found.get(next(answers)), lane.host.name), command, lane)
                     item.seen.append(seen)
                 if seen is None or seen.effect is not Effect.none:
                     marks |= _sets(command)
+            self._crossings.loosen(item.path, _unforeseen(item), lane.host.name)
+
+    async def _answers(self, asked: Sequence[Command[Any]], lane: Lane) -> dict[int, frames.Ended] | None:
+        """What a host answers, by place; None where it cannot be reached."""
+        if lane.host.name in self._unreachable:
+            return None
+        found: dict[int, frames.Ended] = {}
+
+        async def hear(event: frames.Event) -> None:
+            if isinstance(event, frames.Ended):
+                found[event.index] = event
+
+        ops = [Op(index=i, command=question(each), group=i, go_on=True) for i, each in enumerate(asked)]
+        try:
+            await lane.run(ops, Brake(), hear)
+        except ReachError as error:
+            self._unreachable[lane.host.name] = f"unreachable: {error.fault.code}"
+            return None
+        return found
+
+    def _provided(self, seen: Seen, command: Command[Any], lane: Lane) -> Seen:
+        """What an answer of the host holds by, behind a command of which nobody can tell what it touches."""
+        by_state = command.probe is not None or command.check is not None
+        if seen.effect is Effect.unknown or seen.reason == UNCHANGED or not by_state:
+            return seen
+        return evolve(seen, unless=self._crossings.loose(lane.host.name))
 
     def _seen(self, command: Command[Any], ended: frames.Ended | None, host: str) -> Seen:
         if ended is None:
@@ -189,7 +205,7 @@ class Foresight:
     def _unchanged(self, command: Command[Any], host: str) -> Seen:
         """What it waits for was not changed by an earlier run; by this one?"""
         if not self._marked.get(host, set()).issuperset(each.mark for each in command.awaits):
-            return Seen(Effect.none, "unchanged")
+            return Seen(Effect.none, UNCHANGED)
         if command.asks_first:
             return Seen(Effect.unknown, "it depends on what earlier steps change")
         return Seen(Effect.change, "an earlier step changes something", value=command.example)
@@ -202,7 +218,10 @@ class Foresight:
             told = str(ended.stderr).strip().splitlines()
             return Seen(Effect.unknown, f"its state cannot be seen{earlier}" + (f": {told[-1]}" if told else ""))
         ensured = verdicts.seen(probe, ended)
-        if self._disowned(ensured, host) or self._crossings.crossed(probe, ensured, host):
+        crossed = self._crossings.crossed(probe, ensured, host)
+        if by := self._crossings.naming(probe, ensured, host):
+            return Seen(Effect.unknown, f"it depends on what earlier steps change: {by} names it", value=ensured)
+        if crossed or self._disowned(ensured, host):
             return Seen(Effect.unknown, "it depends on what earlier steps change", value=ensured)
         whole = known.get(probe.key)
         if whole is not None:
@@ -258,7 +277,7 @@ class Foresight:
             return evolve(entry, effect=Effect.none, reason="read only"), example
         if len(item.seen) < len(item.commands):
             return evolve(entry, reason="it has no check: it would run", undo=_undo(item)), example
-        return evolve(_merged(item, entry), undo=_undo(item)), item.seen[-1].value
+        return evolve(_merged(item, entry), undo=_undo(item), leaves=_leaves(item)), item.seen[-1].value
 
 
 def _waves_of(layout: Layout) -> dict[tuple[int, str], int]:
@@ -305,7 +324,8 @@ def _gets_another_number(key: Key, ensured: Ensured) -> bool:
     return name in before and ensured.after.get(name) != before[name]
 
 
-NO_STATE = "it keeps no state"
+NO_STATE: Final = "it keeps no state"
+UNCHANGED: Final = "unchanged"
 
 
 def can_be_asked(command: Command[Any]) -> bool:
@@ -315,6 +335,23 @@ def can_be_asked(command: Command[Any]) -> bool:
 
 def _sets(command: Command[Any]) -> set[str]:
     return {each.mark for each in command.pending if each.role == "sets"}
+
+
+def _unforeseen(item: _Item) -> str | None:
+    """The text of what may touch anything on the host; None where all that it does is known, or where it does nothing.
+
+    That is a command that is no resource and would run, or may, and a step that could not be made yet.
+    """
+    if isinstance(item.what, str):
+        return ""
+    seen = iter(item.seen)
+    effects = [next(seen).effect if can_be_asked(each) and item.seen else Effect.unknown for each in item.commands]
+    texts = [
+        str(each)
+        for each, effect in zip(item.commands, effects, strict=True)
+        if effect is not Effect.none and each.probe is None and not each.readonly and each.text != ":"
+    ]
+    return "\n".join(texts) if texts else None
 
 
 def question(command: Command[Any]) -> Command[Any]:
@@ -342,6 +379,7 @@ def _merged(item: _Item, entry: Planned) -> Planned:
     if first is not None:
         return evolve(entry, reason=first.reason)
     changing = [each for each in item.seen if each.effect is Effect.change]
+    entry = evolve(entry, unless=next((each.unless for each in item.seen if each.unless), ""))
     if not changing:
         return evolve(entry, effect=Effect.none, reason=item.seen[-1].reason)
     shown = None if sensitive else _joined([each.ensured for each in changing])
@@ -363,3 +401,10 @@ def _undo(item: _Item) -> str:
         return ""
     first = item.seen[0].ensured if item.seen else None
     return why_no_undo(item.what.action, None if first is None else first.before)
+
+
+def _leaves(item: _Item) -> str:
+    """What an undo would leave of what would be done, as far as that is known."""
+    pairs = zip(item.commands, item.seen, strict=True)
+    told = (what_stays(each.probe, seen.ensured) for each, seen in pairs if seen.effect is Effect.change)
+    return "; ".join(filter(None, told))
