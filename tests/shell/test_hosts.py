@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -149,6 +150,25 @@ def test_ten_megabytes_of_stdin_arrive_within_seconds(all_of_them: list[dict[str
         return ends(env, [argv("cat", stdin=data)], seconds=60)[0].stdout
 
     assert side_by_side(all_of_them, one) == [Output.of(data)] * len(all_of_them)
+
+
+@pytest.mark.parametrize("case", ["no word of flags", "no full blocks"])
+def test_a_simpler_dd_reads_the_program_too(case: str, all_of_them: list[dict[str, str]], tmp_path: Path) -> None:
+    """One that refuses `iflag=` has read nothing; one that takes it for nothing gives what a pipe holds."""
+    refuse = {"no word of flags": "exit 1", "no full blocks": 'shift; exec "$real" "$@"'}[case]
+    simple = tmp_path / "dd"
+    simple.write_text(
+        f'#!/bin/sh\nreal={shutil.which("dd")}\ncase $1 in iflag=*) {refuse} ;; esac\nexec "$real" "$@"\n'
+    )
+    simple.chmod(0o755)
+    commands = [sh(f"echo {i}; : {'x' * 10_000}") for i in range(60)]
+    wanted = [b"%d\n" % i for i in range(60)]
+
+    def one(env: dict[str, str]) -> bool:
+        found = ends({**env, "PATH": f"{tmp_path}:{env['PATH']}"}, commands)
+        return [each.stdout.data for each in found] == wanted
+
+    assert all(side_by_side(all_of_them, one))
 
 
 @frozen
