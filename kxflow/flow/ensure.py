@@ -62,8 +62,11 @@ def ensuring(
     *,
     content: Content | None = None,
     verify: bool = True,
+    here: bool = False,
 ) -> Command[Ensured]:
     """The action that sees to a state; None takes the thing away. Arguments as for `ensure`.
+
+    With `here`, what is brought about is here: the host stays as it is.
 
     Raises:
         InvalidError: A state that cannot be, an apply that is no command.
@@ -84,6 +87,7 @@ def ensuring(
         key=resource.key,
         resource=resource,
         verify=verify,
+        here=here,
     )
     return evolve(command, probe=probe, check=None, idempotent=True)
 
@@ -156,6 +160,8 @@ def why_no_undo(action: Action[Any], before: State | None) -> str:
     if undo_of(action, before) is not None or (isinstance(action, Command) and action.readonly):
         return ""
     if isinstance(action, Command) and action.probe is not None:
+        if action.probe.here:
+            return ""
         return "the state before is not known" if before is None else "what was there was not kept"
     return "it has no undo="
 

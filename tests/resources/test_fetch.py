@@ -19,7 +19,7 @@ from kxflow.flow.ensure import Ensured
 from kxflow.resources import fetch
 from kxflow.testing.fleet import until
 from kxflow.testing.plugin import MakeSshdFleet
-from kxflow.values.action import Command, Into
+from kxflow.values.action import Command, Into, digest
 from kxflow.values.state import State
 from tests.resources.helpers_files import HOSTILE, fails, names, one, ran, skipped, succeeded, tree, undo
 
@@ -277,3 +277,24 @@ def test_what_cannot_be_meant_is_refused_when_built(make: Callable[[], Any], wor
     """Also a host whose name would lead out of the folder."""
     with pytest.raises(kx.InvalidError, match=word):
         make()
+
+
+def test_what_is_here_is_no_part_of_the_step(tmp_path: Path) -> None:
+    """It is the same step once it was done, and another where it goes elsewhere; there is nothing to take back."""
+    path, dest = tmp_path / "file", tmp_path / "dest"
+    path.write_text("text")
+    host = kx.Cluster([kx.Host("here")], connect=kx.Local())
+    step = fetch(path, dest)
+    pipeline = kx.pipeline("p", kx.module("m", kx.task("t", step)))
+    ctx = kx.context("here")
+    before = digest(step.action(ctx))
+    plan = kx.plan(pipeline, host)
+    assert [(each.effect.value, each.undo, each.digest) for each in plan] == [("would change", "", before)]
+    report = kx.report_of(kx.apply(plan, pipeline, host))
+    assert [each.digest for each in report] == [before]
+    assert digest(step.action(ctx)) == before
+    assert digest(fetch(path, tmp_path / "other").action(ctx)) != before
+    assert digest(fetch(path, dest, limit=9).action(ctx)) != before
+    (undone,) = kx.report_of(kx.rollback(pipeline, host, report))
+    assert (undone.status, undone.reason) == (kx.Status.Skipped, "skip: nothing to take back")
+    assert here(dest, path).read_text() == "text"
