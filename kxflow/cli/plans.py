@@ -24,7 +24,7 @@ from kxflow.cli.options import (
     shown,
     target_argument,
 )
-from kxflow.cli.status import OK, UNREACHABLE, Refused, ended, on_signal
+from kxflow.cli.status import FAILED, OK, UNREACHABLE, Refused, ended, on_signal
 
 
 @click.command(
@@ -53,7 +53,8 @@ def plan(
 ) -> int:
     """Show what a run would do, with diffs; nothing is changed.
 
-    Hosts are asked for their state. What cannot be known beforehand is said to be unknown.
+    Hosts are asked for their state. What cannot be known beforehand is said to be unknown, and where a step can be seen
+    to fail already the exit status is 1.
     """
     from kxflow.sinks import foreseen
 
@@ -73,6 +74,8 @@ def plan(
         except OSError as error:
             raise Refused(f"{save}: {error.strerror}") from None
         click.echo(f"saved: kxflow apply {save}")
+    if planned.failing:
+        return FAILED
     return UNREACHABLE if any(each.reason.startswith("unreachable:") for each in planned) else OK
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from attrs import evolve, frozen
 
 from kxflow.flow.actions import shell
+from kxflow.flow.needs import Need
 from kxflow.flow.step import Step, check_name
 from kxflow.values.action import DETAIL, Action, Both, Command, Probe
 from kxflow.values.errors import InvalidError
@@ -18,9 +19,11 @@ class Resource(Protocol):
     """A thing on a host. Make it a frozen class: what it is in its fields, what it is to be like in a `State`.
 
     Its shell text is run by the host's `sh`, with the words of `kxflow.shell.library` at hand.
-    It may have two more methods: `back(before) -> Command | None`, how to undo where ensuring `before` does not do,
-    None where nothing does; `told(before, after) -> Ensured`, what to tell where that is not the state that was wanted.
-    Where it is a part of a file, `within` is the path of that: a plan knows then what else has to do with it.
+    It may have three more methods: `back(before) -> Command | None`, how to undo where ensuring `before` does not do,
+    None where nothing does; `told(before, after) -> Ensured`, what to tell where that is not the state that was wanted;
+    `needs(wanted) -> Iterable[Need]`, without what it cannot be brought about, so that a plan says what would fail.
+    Where it is a part of a file, or a file that its key does not name, `within` is the path of that: a plan knows then
+    what else has to do with it.
     """
 
     @property
@@ -188,6 +191,7 @@ __all__ = [
     "GONE",
     "Content",
     "Ensured",
+    "Need",
     "Resource",
     "State",
     "ensure",

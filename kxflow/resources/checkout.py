@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from attrs import frozen
 
-from kxflow.flow.ensure import ensure, ensuring
+from kxflow.flow.ensure import Need, ensure, ensuring
 from kxflow.flow.step import Step
-from kxflow.resources import giturl
+from kxflow.resources import giturl, needs
 from kxflow.resources.paths import PathLike, remote_path, sh
 from kxflow.resources.presence import Presence, is_wanted
 from kxflow.resources.sight import sighted
@@ -138,6 +139,12 @@ fi
 {_HEAD}kx_say url "$(git -C "$kx_d" config --get remote.origin.url)"
 {named}kx_say at "$kx_head"
 {changes if "changes" in asked else ""}"""
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """The program, and a folder to be in."""
+        yield needs.program("git", "git")
+        if wanted:
+            yield needs.room(self.path)
 
     def apply(self, wanted: State) -> str:
         """Made whole beside its place, then moved there; what is there is taken on from where it is."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from attrs import frozen
 
-from kxflow.flow.ensure import ensure
+from kxflow.flow.ensure import Need, ensure
 from kxflow.flow.step import Step
-from kxflow.resources import table
+from kxflow.resources import needs, table
 from kxflow.resources.accounts import SBIN
 from kxflow.resources.presence import Presence, is_wanted
 from kxflow.values.errors import InvalidError
@@ -52,6 +53,16 @@ class KernelModule:
     def file(self) -> str:
         """What is read at every start."""
         return f"{FOLDER}/{self.called}.conf"
+
+    @property
+    def within(self) -> str:
+        """The file that its line is a part of."""
+        return self.file
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """What loads it."""
+        if "loaded" in wanted:
+            yield needs.program("modprobe", "kmod")
 
     def probe(self, wanted: State) -> str:
         """What the kernel has, and the line of the file."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final, cast
 
 from attrs import frozen
 
 from kxflow.flow.actions import shell
-from kxflow.flow.ensure import ensure, ensuring
+from kxflow.flow.ensure import Need, ensure, ensuring
 from kxflow.flow.step import Step, command
 from kxflow.resources.inits import INITS, InitName, words
 from kxflow.resources.paths import sh
@@ -60,6 +61,16 @@ class Service:
             if wanted.get(attribute) == value:
                 lines.append(f'{ask.format(name=name)}; [ "$is" = {value} ] || kx_go {action} {name}')
         return cast("Command[Any]", shell(words(self.init) + "\n".join(lines)))
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """That it is there."""
+        name = sh(self.name)
+        places = (f"/etc/init.d/{self.name}", *(f"{each}/systemd" for each in ("/etc", "/lib", "/run", "/usr")))
+        yield Need(
+            f"{words(self.init)}kx_there {name}",
+            f"there is no service {self.name}: install what brings it in an earlier step",
+            places,
+        )
 
     def back(self, before: State) -> Command[Ensured] | None:
         """As it was, where that is something that can be brought about."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from typing import Any, Final, cast
 
 from attrs import evolve, frozen
 
 from kxflow.flow.actions import shell
-from kxflow.flow.ensure import Content, ensure, ensuring
+from kxflow.flow.ensure import Content, Need, ensure, ensuring
 from kxflow.flow.step import Step
+from kxflow.resources import needs
 from kxflow.resources.accounts import SBIN
 from kxflow.resources.paths import ask_rights, own_words, sh
 from kxflow.resources.presence import Presence, is_wanted
@@ -58,6 +60,11 @@ class Sudoers:
         return f"{FOLDER}/{self.called}"
 
     @property
+    def within(self) -> str:
+        """The file that it is."""
+        return self.path
+
+    @property
     def key(self) -> tuple[str, str]:
         """Kind and name."""
         return ("sudoers", self.called)
@@ -80,6 +87,16 @@ kx_stat {where} || exit 1
         put = f"kx_put {sh(self.path)} {own_words(wanted)}"
         text = f'{SBIN}{_TRY}({put} <"$kx_c")' if self.tried else put
         return cast("Command[Any]", shell(text, stdin=self.content))
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """What tries the rules, a folder for them, and that they are taken."""
+        if not (wanted and self.tried):
+            return
+        yield needs.program("visudo", "sudo")
+        yield Need(f"[ -d {FOLDER} ]", f"there is no folder {FOLDER}: it comes with sudo", (FOLDER,))
+        rules = (self.content or b"").decode("utf-8", "surrogateescape")
+        taken = f"command -v visudo >/dev/null || exit 0\nprintf %s {sh(rules)} | visudo -c -f -"
+        yield Need(SBIN + taken, "visudo does not take it", packed=False)
 
     def back(self, before: State) -> Command[Ensured] | None:
         """Towards what was found, right or wrong; None where its content was not kept."""

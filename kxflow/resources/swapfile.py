@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from attrs import frozen
 
-from kxflow.flow.ensure import ensure
+from kxflow.flow.edits import Edit
+from kxflow.flow.ensure import Need, ensure
 from kxflow.flow.step import Step
 from kxflow.resources import fstab as tab
+from kxflow.resources import needs
 from kxflow.resources.accounts import SBIN
 from kxflow.resources.paths import PathLike, remote_path, sh
 from kxflow.resources.presence import Presence, is_wanted
@@ -80,6 +83,25 @@ class Swap:
     def key(self) -> tuple[str, str]:
         """Kind and path."""
         return ("swap", self.path)
+
+    @property
+    def within(self) -> str:
+        """The file that its line is a part of."""
+        return tab.FILE
+
+    def edit(self, before: State | None, after: State) -> Edit:
+        """The lines about it in fstab; of those there, not every blank was told."""
+        takes, puts = (tab.told(each, self.path, 1) for each in (before, after))
+        return Edit(self._looks, puts, takes, told=bool(takes))
+
+    def _looks(self, line: str) -> bool:
+        return tab.mangled(self.path) in line.split()[0:1]
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """What makes it, and a folder to be in."""
+        if wanted:
+            yield needs.program("mkswap", "util-linux")
+            yield needs.room(self.path)
 
     def probe(self, wanted: State) -> str:
         """The file, /proc/swaps, and the line in fstab."""

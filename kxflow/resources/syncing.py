@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, cast
 
 from attrs import evolve, field, frozen
 
-from kxflow.flow.ensure import Content, ensure, ensuring
+from kxflow.flow.ensure import Content, Need, ensure, ensuring
 from kxflow.flow.step import Step
-from kxflow.resources import trees
+from kxflow.resources import needs, trees
 from kxflow.resources.absence import KEPT
 from kxflow.resources.parcels import Parcel
 from kxflow.resources.paths import Account, PathLike, account, mode_text, parent_of, remote_path, sh, word_chunks
@@ -91,6 +91,11 @@ cd -- {where} || exit 1
         return Content(
             detail=f"{self._enter()}kx_all", wanted=listing if len(listing) <= TEXT_LIMIT else None, keep=LISTED
         )
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """A folder to be in."""
+        if wanted:
+            yield needs.room(self.path)
 
     def apply(self, wanted: State) -> Command[Any]:
         """What depends on what is there; for undo: back to a list, as far as no content is needed for that."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from attrs import frozen
 
-from kxflow.flow.ensure import ensure
+from kxflow.flow.edits import Edit, lines_of
+from kxflow.flow.ensure import Need, ensure
 from kxflow.flow.step import Step
-from kxflow.resources import table
+from kxflow.resources import needs, table
 from kxflow.resources.accounts import SBIN
 from kxflow.resources.paths import PathLike, remote_path, sh
 from kxflow.resources.presence import Presence, is_wanted
@@ -60,6 +62,28 @@ class Sysctl:
     def key(self) -> tuple[str, str]:
         """Kind and name."""
         return ("sysctl", self.name)
+
+    @property
+    def within(self) -> str:
+        """The file that its line is a part of."""
+        return self.file
+
+    def edit(self, before: State | None, after: State) -> Edit:
+        """The lines about it; what they hold was told without its blanks."""
+        told = (lines_of(each, "persistent") for each in (before, after))
+        takes, puts = (None if each is None else tuple(f"{self.name} = {value}" for value in each) for each in told)
+        return Edit(self._looks, puts, takes, told=bool(takes))
+
+    def _looks(self, line: str) -> bool:
+        return line.partition("=")[0].strip(" \t-") in (self.name, self.path)
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """That the kernel has it, where its own value is seen to."""
+        if "value" in wanted:
+            yield needs.program("sysctl", "procps")
+            live = f"/proc/sys/{self.path}"
+            why = f"this kernel has no {live}: mend the name, or load the module that brings it"
+            yield Need(f"[ -e {sh(live)} ]", why, (live,), (("kernel_module", ""),))
 
     def probe(self, wanted: State) -> str:
         """What the kernel has, blanks made one, and the last line of the file about it."""

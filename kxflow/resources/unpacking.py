@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from attrs import evolve, frozen
 
-from kxflow.flow.ensure import ensure, ensuring
+from kxflow.flow.ensure import Need, ensure, ensuring
 from kxflow.flow.step import Step
+from kxflow.resources import needs
 from kxflow.resources.archives import Format, check_members, format_of
 from kxflow.resources.paths import Account, PathLike, account, parent_of, remote_path, sh, sha256_text
 from kxflow.resources.present import command
@@ -143,6 +145,17 @@ kx_y=none kx_was=none
 [ "$kx_was" != none ] || {{ kx_say files none; exit; }}
 kx_y=$(kx_seen {stamp}) || exit 1
 if [ "$kx_y" = "$kx_was" ]; then kx_say files {sh(AS_UNPACKED)}; else kx_say files changed; fi"""
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """What unpacks it, an archive that is on the host, a folder to be in."""
+        if not wanted:
+            return
+        tool = _TOOLS[self.kind][0]
+        yield needs.program(tool, tool)
+        if not isinstance(self.archive, Upload):
+            archive = f"[ -f {sh(self.archive)} ]"
+            yield Need(archive, f"there is no archive {self.archive}", (self.archive,))
+        yield needs.room(self.path)
 
     def apply(self, wanted: State) -> Command[Any]:
         """Into a folder of its own, looked at there, and then in place; for undo: away with it."""

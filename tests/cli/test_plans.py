@@ -44,6 +44,19 @@ def test_plan_shows_diffs_and_changes_nothing(site: Program) -> None:
     assert (site.folder / "conf").read_text() == "port=1\n"
 
 
+def test_a_plan_of_what_would_fail_ends_with_1(site: Program) -> None:
+    """It says why, is saved all the same, and applied it fails with that."""
+    path = site.folder / "gone" / "conf"
+    done = site.run("plan", "deploy.py", "-i", "hosts.toml", "--set", f"root={path.parent}", "--save", "my.plan")
+    assert (done.code, done.err) == (1, "")
+    why = f"there is no folder {path.parent}: make it in an earlier step"
+    assert f"! app/conf/conf: would fail ({why}): here" in done.out
+    assert "deploy: 1 would fail, 1 unknown on 1 host\n" in done.out
+    done = site.run("apply", "my.plan")
+    assert done.code == 1
+    assert why in done.out
+
+
 def test_a_saved_plan_is_applied(site: Program) -> None:
     """From the same folder, with what `--set` said; a second plan has nothing to change."""
     saved = site.run("plan", "deploy.py", "-i", "hosts.toml", "--set", "port=8080", "--save", "my.plan")

@@ -1,6 +1,6 @@
 """Laws 9, 11 and 12 on clones of this machine: sequences of resources of all kinds, and what they really do there.
 
-Few cases, and always the same ones, so that they are quick and steady; to look for more, raise `CASES`.
+Few cases, and always the same ones, so that they are quick and steady; to look for more, raise `CASES` and `ROUNDS`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,12 @@ from kxflow.testing.clone import CloneFleet, clone_fleet
 from kxflow.testing.plugin import need_program
 from kxflow.values.host import Via
 from tests.resources.conftest import Box
+from tests.resources.crowded import COMES_TO, POOLS, crowds
 from tests.resources.drawn import Kit, cases, counts, furnish, make_kit, seen
 
 CASES: Final = 6
+ROUNDS: Final = 20
+"""Crowds of steps on one clone: each finds what the one before it left."""
 STEADY: Final = settings(
     deadline=None,
     derandomize=True,
@@ -134,6 +137,21 @@ def test_a_second_run_changes_nothing_and_a_plan_is_what_is_applied(kit: Kit, da
         assert names(again, kx.Status.Skipped) == {step.name for step in case.wanted}, [each.change for each in again]
         assert here.plan(pipeline).tally[kx.Effect.none] == len(case.wanted)
         assert here.state() - after == []
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_plan_claims_nothing_that_a_run_does_not_do(kit: Kit, pool: str) -> None:
+    """Law 11 where steps are about the same few things: what it cannot know it says, and all else comes to that."""
+    with place(kit, []) as here:
+
+        @settings(STEADY, max_examples=ROUNDS)
+        @given(steps=crowds(pool))
+        def one_after_the_other(steps: list[Step[Any]]) -> None:
+            pipeline = of(steps)
+            for each, result in zip(here.plan(pipeline), here.run(pipeline), strict=True):
+                assert result.status in COMES_TO[each.effect], (str(each), result.status, str(result.error), steps)
+
+        one_after_the_other()
 
 
 @STEADY
