@@ -315,8 +315,10 @@ def plan(pipeline: Pipeline, cluster: Cluster, **options: Unpack[PlanOptions]) -
 
     Probes and checks are asked, and the values of steps that are done already; later steps see what earlier ones would
     change. A command with no check is unknown, and so is a step whose input is not known yet, unless the step that
-    gives it has `example=`. What can be seen to fail would fail, unless an earlier step may bring what it lacks; what
-    that keeps from being reached is unknown.
+    gives it has `example=`. Behind a command that would run, or may, later steps are foreseen as if it touched nothing
+    of theirs: they say so (`unless`), and those whose path its text names are unknown. What
+    can be seen to fail would fail, unless an earlier step may bring what it lacks; what that keeps from being reached
+    is unknown.
 
     Args:
         pipeline: What is planned.
@@ -390,7 +392,7 @@ def rollback(*args: Any, **options: Any) -> Any:
 
     A resource is brought back to the state that was found, a command is taken back by its `undo=`, also where it failed
     half-way. What cannot be taken back, as a step whose end is not known (Lost), is Skipped and says why; a host whose
-    undo fails is not touched any further.
+    undo fails is not touched any further. What followed a change (`on_change`) follows its undo, too.
 
     Args:
         args: A scope; or the pipeline that ran, its cluster, and the report, as it was given or as a log tells it.

@@ -29,6 +29,11 @@ def on_change(*steps: Step[Any] | Steps, then: Step[Any] | Steps | Iterable[Step
     and the next run takes it up, though the steps themselves have nothing to do any more. A failure that is ignored or
     rescued counts as ended. No round trip is added.
 
+    A rollback that takes such a change back does behind it what followed, once more and as one step, so that what runs
+    agrees with what was restored; also where it had not come to that, as an earlier run may have left it to do. Of what
+    follows, resources and commands with `undo=` are taken back instead. Where it fails, the rest is taken back all the
+    same, and the mark stays for the next run.
+
     The mark is known by the names of the steps, and by those of the things that they ensure: keep them. What follows
     may be something else the next time. Steps and what follows may act as different users; where none of two is root,
     that fails on the host, as one cannot see the marks of the other.

@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from kxflow.flow.actions import shell
 from kxflow.flow.needs import Need
 from kxflow.flow.step import Step, check_name
-from kxflow.values.action import DETAIL, Action, Both, Command, Probe
+from kxflow.values.action import DETAIL, Action, Both, Command, Pending, Probe, commands_of
 from kxflow.values.errors import InvalidError
 from kxflow.values.state import GONE, Ensured, State, state, to_text
 
@@ -19,9 +19,12 @@ class Resource(Protocol):
     """A thing on a host. Make it a frozen class: what it is in its fields, what it is to be like in a `State`.
 
     Its shell text is run by the host's `sh`, with the words of `kxflow.shell.library` at hand.
-    It may have three more methods: `back(before) -> Command | None`, how to undo where ensuring `before` does not do,
+    It may have more methods: `back(before) -> Command | None`, how to undo where ensuring `before` does not do,
     None where nothing does; `told(before, after) -> Ensured`, what to tell where that is not the state that was wanted;
     `needs(wanted) -> Iterable[Need]`, without what it cannot be brought about, so that a plan says what would fail.
+    For undo, `hear(said)` gives the resource that knows what apply had written to stdout, and `leaves(before, after)`
+    says what undo will not bring back, or take away; empty where it will. An undo names such by lines on stderr that
+    begin with `cannot be taken back: `.
     Where it is a part of a file, or a file that its key does not name, `within` is the path of that: a plan knows then
     what else has to do with it.
     """
@@ -149,13 +152,29 @@ def undo_of(action: Action[Any], before: State | None) -> Action[Any] | None:
                 parse=None,
                 stdin=None,
                 upload=None,
-                pending=(),
+                pending=_marks(action),
             )
         case Both(parts):
             undone = [undo_of(each, None) for each in reversed(parts)]
             return None if None in undone else Both(tuple(each for each in undone if each is not None))
         case _:
             return None
+
+
+def hearing(action: Action[Any], said: str) -> Action[Any]:
+    """The action of which is known what it wrote to stdout when it was done."""
+    if not isinstance(action, Command) or action.probe is None:
+        return action
+    hear = getattr(action.probe.resource, "hear", None)
+    return action if hear is None else evolve(action, probe=evolve(action.probe, resource=hear(said)))
+
+
+def what_stays(probe: Probe | None, ensured: Ensured | None) -> str:
+    """What an undo would leave of what a resource does; empty where nothing, or where nothing is known of it."""
+    leaves = getattr(None if probe is None else probe.resource, "leaves", None)
+    if leaves is None or ensured is None or ensured.before is None:
+        return ""
+    return str(leaves(ensured.before, ensured.after))
 
 
 def why_no_undo(action: Action[Any], before: State | None) -> str:
@@ -166,7 +185,14 @@ def why_no_undo(action: Action[Any], before: State | None) -> str:
         if action.probe.here:
             return ""
         return "the state before is not known" if before is None else "what was there was not kept"
-    return "it has no undo="
+    follows = any(each.awaits for each in commands_of(action))
+    return "it has no undo=" + ("; it is done again once what it follows is taken back" if follows else "")
+
+
+def _marks(action: Command[Any]) -> tuple[Pending, ...]:
+    """What is changed back is a change, too: what followed is to follow again."""
+    sets = any(each.role == "sets" for each in action.pending)
+    return tuple(evolve(each, role="sets") for each in action.pending) if sets else ()
 
 
 def _back(action: Command[Any], before: State | None) -> Command[Any] | None:
@@ -182,6 +208,7 @@ def _back(action: Command[Any], before: State | None) -> Command[Any] | None:
         made,
         probe=None if probe is None else evolve(probe, verify=probe.verify and action.probe.verify),
         become=action.become,
+        pending=_marks(action),
         env={**action.env, **made.env},
         sensitive=action.sensitive or made.sensitive,
     )
@@ -196,6 +223,8 @@ __all__ = [
     "State",
     "ensure",
     "ensuring",
+    "hearing",
     "undo_of",
+    "what_stays",
     "why_no_undo",
 ]

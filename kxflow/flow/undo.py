@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from kxflow.flow.actions import skip
+from kxflow.flow.again import Following, again, as_one, following, only_clears
 from kxflow.flow.decide import Do, decide
-from kxflow.flow.ensure import undo_of, why_no_undo
+from kxflow.flow.ensure import hearing, undo_of, why_no_undo
 from kxflow.flow.layers import Module, Pipeline, Task
 from kxflow.flow.layout import AFTER, Layout, Slot, TaskPlan, lay_out
 from kxflow.flow.policy import keep_going
 from kxflow.flow.selectors import where
 from kxflow.flow.step import Step
 from kxflow.flow.wiring import Missing, Values, Wiring
-from kxflow.values.action import Action, Both, Command, digest
+from kxflow.values.action import Action, Both, Command, Skip, digest
 from kxflow.values.context import HostContext
 from kxflow.values.host import Host
 from kxflow.values.result import ABSENT, KEPT, UNDO, Status, StepResult
@@ -37,6 +38,9 @@ def undoing(layout: Layout, results: Iterable[StepResult], values: Values, hosts
     taken back by its `undo=`, which has to cope with work that is half done. One that was Lost is not: it may still be
     at it. A host whose undo fails is not touched any further. Hooks named `after` are left alone.
 
+    What followed a change by `on_change` and has no `undo=` is done again behind the change that is taken back; where
+    that fails, the host is taken back all the same, and a mark stays there for the next run.
+
     Args:
         layout: Of the pipeline that ran.
         results: What came of it.
@@ -48,12 +52,12 @@ def undoing(layout: Layout, results: Iterable[StepResult], values: Values, hosts
     for each in results:
         if each.host in chosen and touched(each):
             done.setdefault(each.position[:3], {})[each.host] = each
-    wiring = Wiring(layout)
+    back = _Back(layout, Wiring(layout), values, done)
     tasks = [
         made
         for plan in reversed(layout.enabled)
         if not plan.hook.startswith(AFTER)
-        for made in [_task(layout, wiring, plan, done, values)]
+        for made in [back.task(plan)]
         if made.steps
     ]
     module = Module(UNDO, tuple(tasks))
@@ -100,17 +104,87 @@ def taking_back(
     )
 
 
-def _task(layout: Layout, wiring: Wiring, plan: TaskPlan, done: _Done, values: Values) -> Task:
-    steps: list[Step[Any]] = []
-    hosts: set[str] = set()
-    for slot in reversed(plan.slots):
-        its = done.get((plan.module_index, plan.task_index, slot.index), {})
-        made = {name: _action(layout, wiring, plan, slot, result, values) for name, result in its.items()}
-        actions = {name: action for name, action in made.items() if action is not None}
-        if actions:
-            steps.append(_step(slot.step, actions))
-            hosts |= actions.keys()
-    return Task(f"{plan.module}/{plan.name}", tuple(steps), where(_among(frozenset(hosts))), allow_empty=True)
+@frozen
+class _Back:
+    """Takes back the tasks of a layout.
+
+    Attributes:
+        layout, wiring, values: What ran, and what its steps gave.
+        done: What may have changed something, by place and host.
+    """
+
+    layout: Layout
+    wiring: Wiring
+    values: Values
+    done: _Done
+
+    def task(self, plan: TaskPlan) -> Task:
+        """The steps of a task last to first; behind the last change of an `on_change`, what followed it."""
+        made = {slot.index: self._actions(plan, slot) for slot in plan.slots}
+        then = {group.behind: self._then(plan, group, made) for group in following(plan.slots)}
+        steps: list[Step[Any]] = []
+        hosts: set[str] = set()
+        for slot in reversed(plan.slots):
+            if actions := made[slot.index]:
+                steps.append(_step(slot.step, actions))
+                hosts |= actions.keys()
+            steps += then.get(slot.index, [])
+        return Task(f"{plan.module}/{plan.name}", tuple(steps), where(_among(frozenset(hosts))), allow_empty=True)
+
+    def _of(self, plan: TaskPlan, slot: Slot) -> Mapping[str, StepResult]:
+        return self.done.get((plan.module_index, plan.task_index, slot.index), {})
+
+    def _actions(self, plan: TaskPlan, slot: Slot) -> dict[str, Action[Any]]:
+        its = self._of(plan, slot).items()
+        made = {name: _action(self.layout, self.wiring, plan, slot, result, self.values) for name, result in its}
+        return {name: action for name, action in made.items() if action is not None}
+
+    def _then(self, plan: TaskPlan, group: Following, made: dict[int, dict[str, Action[Any]]]) -> list[Step[Any]]:
+        """What followed, once more, where one of the changes is taken back; of these hosts nothing else tells of it.
+
+        As one step, so that the first that fails is the last; the host goes on, and its mark says what is left to do.
+        """
+        backs = [made[index] for index in sorted(group.changing)]
+        hosts = {name for each in backs for name, action in each.items() if not isinstance(action, Skip)}
+        actions: dict[str, Action[Any]] = {}
+        named: dict[str, None] = {}
+        for name in sorted(hosts):
+            parts: list[Action[Any]] = []
+            why = ""
+            for slot in group.slots:
+                anew = self._anew(plan, slot, name)
+                if isinstance(anew, str):
+                    why = why or anew
+                    continue
+                parts += again(anew)
+                if again(anew) and isinstance(made[slot.index].get(name), Skip):
+                    del made[slot.index][name]
+                if not all(map(only_clears, again(anew))):
+                    named[slot.step.name] = None
+            action = skip(f"{KEPT}{why}") if why else as_one(parts)
+            if action is not None:
+                actions[name] = action
+        if not actions:
+            return []
+        like = evolve(group.slots[-1].step, name=", ".join(named)[:200] or group.name, secret=group.secret)
+        return [evolve(_step(like, actions), tolerant=True, limit=None)]
+
+    def _anew(self, plan: TaskPlan, slot: Slot, host: str) -> Action[Any] | str:
+        """What a step that followed would do now; or why that is not known."""
+        result = self._of(plan, slot).get(host)
+        if result is not None and result.status is Status.Lost:
+            return "its end is unknown"
+        sets: list[dict[str, Any]] = []
+        for wanted in (slot.step.inputs, *(each.inputs for each in slot.step.conditions)):
+            given = self.wiring.gather(wanted, plan, slot, host, self.values)
+            if isinstance(given, Missing):
+                return given.why
+            sets.append(given)
+        ctx = HostContext(self.layout.cluster[host], self.layout.cluster, "" if result is None else result.run)
+        what = decide(slot.step, ctx, sets[0], sets[1:], where=plan.path(slot))
+        if isinstance(what, Do):
+            return what.action
+        return skip(what.reason) if what.status.ok else what.error.what if what.error is not None else what.reason
 
 
 def _among(names: frozenset[str]) -> Callable[[Host], bool]:
@@ -139,10 +213,12 @@ def _action(
         return skip("nothing to take back")
     if not _began(result, what.action):
         return None
+    if only_clears(what.action):
+        return skip("nothing to take back")
     if result.digest and digest(what.action) != result.digest:
         return skip(f"{KEPT}the step is another by now")
     before = before_of(result)
-    back = undo_of(what.action, before)
+    back = undo_of(hearing(what.action, str(result.stdout)), before)
     return skip(_why(what.action, before)) if back is None else back
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -48,6 +49,7 @@ class Crossings:
     _accounts: dict[str, dict[Key, Ensured]] = field(factory=dict)
     _failed: dict[str, set[Key]] = field(factory=dict)
     _unsure: dict[str, set[Key]] = field(factory=dict)
+    _loose: dict[str, dict[str, str]] = field(factory=dict)
 
     def crossed(self, probe: Probe, ensured: Ensured, host: str) -> bool:
         """An earlier step has to do with the same path, one above or below, or the same account; this one is noted."""
@@ -98,6 +100,22 @@ class Crossings:
         every = (each.path for touched in self._touched.get(host, {}).values() for each in touched)
         return next((path for path in every if path in text), "")
 
+    def loosen(self, path: str, text: str | None, host: str) -> None:
+        """A step is to be run of which nobody can tell what it touches, but by what its text names; None: it is not."""
+        if text is not None:
+            self._loose.setdefault(host, {})[path] = text
+
+    def loose(self, host: str) -> str:
+        """The path of the first such step on a host; empty where there is none."""
+        return next(iter(self._loose.get(host, ())), "")
+
+    def naming(self, probe: Probe, ensured: Ensured, host: str) -> str:
+        """The path of a step of which that cannot be told, and whose text names what this one has to do with."""
+        below = "" if probe.key[0] in _TREES or _below(probe, ensured) else r"|/\w"
+        named = [re.compile(rf"(?<![\w.-]){re.escape(path)}(?![\w.-]{below})") for path in paths_of(probe)]
+        every = self._loose.get(host, {}).items()
+        return next((step for step, text in every if any(each.search(text) for each in named)), "")
+
 
 def paths_of(probe: Probe) -> tuple[str, ...]:
     """Where a thing is, or what it is a part of; none where it is not in the file system."""
@@ -119,12 +137,16 @@ def within(path: str, folder: str) -> bool:
 def _touches(probe: Probe, ensured: Ensured) -> Iterator[_Touched]:
     kind = probe.key[0]
     part = getattr(probe.resource, "within", None)
-    below = not ensured.after or bool(getattr(probe.resource, "recursive", False))
+    below = kind in _TREES or _below(probe, ensured)
     for path in paths_of(probe):
         its = _edit(probe, ensured, part=path == part)
-        yield _Touched(kind, path, its, path != part and (below or kind in _TREES))
+        yield _Touched(kind, path, its, path != part and below)
         if kind == "authorized_key" and its is not None:  # the mode of its folder, too
             yield _Touched(kind, path.rpartition("/")[0], evolve(its, looks=no_line), below=False)
+
+
+def _below(probe: Probe, ensured: Ensured) -> bool:
+    return not ensured.after or bool(getattr(probe.resource, "recursive", False))
 
 
 def _edit(probe: Probe, ensured: Ensured, *, part: bool) -> Edit | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import anyio
 from attrs import evolve, field, frozen, mutable
 from frozendict import frozendict
 
 from kxflow.flow.decide import Decided, Do, decide
-from kxflow.flow.ensure import why_no_undo
+from kxflow.flow.ensure import what_stays, why_no_undo
 from kxflow.flow.layout import AFTER, Layout, Slot, TaskPlan
 from kxflow.flow.needs import Need, asking, needs_of, unmet
 from kxflow.flow.perform import attached
@@ -43,6 +43,7 @@ class Seen:
         ensured: The states, where it ensures one.
         brought: What it needs is not there, and an earlier step may bring it: then what it finds is not known either.
         value: The value it has already, or is expected to give; absent where not known.
+        unless: Path of an earlier step that may make it another.
     """
 
     effect: Effect
@@ -50,6 +51,7 @@ class Seen:
     ensured: Ensured | None = None
     value: Any = ABSENT
     brought: bool = False
+    unless: str = ""
 
 
 @frozen
@@ -72,6 +74,7 @@ class _Item:
     """One step on one host: what it would do, as far as it is known before the host was asked."""
 
     slot: Slot
+    path: str
     what: Decided | Do | str
     commands: tuple[Command[Any], ...] = ()
     seen: list[Seen] = field(factory=list)
@@ -151,17 +154,18 @@ class Foresight:
         return {each.place[1] for each in places if isinstance(each, Producer) and each.place[0] == task.order}
 
     def _item(self, task: TaskPlan, slot: Slot, ctx: HostContext) -> _Item:
+        path = f"{task.label}/{slot.step.name}"
         if slot.rescues is not None:
-            return _Item(slot, Decided(status=Status.Skipped, reason="rescue"))
+            return _Item(slot, path, Decided(status=Status.Skipped, reason="rescue"))
         sets: list[dict[str, Any]] = []
         for wanted in (slot.step.inputs, *(each.inputs for each in slot.step.conditions)):
             given = self._wiring.gather(wanted, task, slot, ctx.host.name, self._values) if wanted else {}
             if isinstance(given, Missing):
-                return _Item(slot, f"needs {given.path or given.why}")
+                return _Item(slot, path, f"needs {given.path or given.why}")
             sets.append(given)
         what = decide(slot.step, ctx, sets[0], sets[1:], where=task.path(slot))
         commands = _asked_of(what.action) if isinstance(what, Do) else ()
-        return _Item(slot, what, commands)
+        return _Item(slot, path, what, commands)
 
     async def _ask(self, items: Sequence[_Item], host: Host, task: TaskPlan) -> None:
         """What hosts can be asked of these, in one program."""
@@ -180,12 +184,13 @@ class Foresight:
             for command in item.commands:
                 seen = None
                 if can_be_asked(command):
-                    seen = self._seen(command, found.get(number), lane.host.name)
+                    seen = self._provided(self._seen(command, found.get(number), lane.host.name), command, lane)
                     number += 1
                     item.seen.append(seen)
                 if seen is None or seen.effect is not Effect.none:
                     marks |= _sets(command)
                 _note(earlier, command, seen)
+            self._crossings.loosen(item.path, _unforeseen(item), lane.host.name)
             if item.fails:
                 self._failing.add((task.order, item.slot.index, host.name))
 
@@ -223,6 +228,13 @@ class Foresight:
             at: _Answer(found[at], needs.get(at, ()), lacking.get(at, ())) for at in range(len(asked)) if at in found
         }
 
+    def _provided(self, seen: Seen, command: Command[Any], lane: Lane) -> Seen:
+        """What an answer of the host holds by, behind a command of which nobody can tell what it touches."""
+        by_state = command.probe is not None or command.check is not None
+        if seen.effect is Effect.unknown or seen.reason == UNCHANGED or not by_state:
+            return seen
+        return evolve(seen, unless=self._crossings.loose(lane.host.name))
+
     def _seen(self, command: Command[Any], answer: _Answer | None, host: str) -> Seen:
         if answer is None:
             return Seen(Effect.unknown, "the connection was lost")
@@ -248,7 +260,7 @@ class Foresight:
     def _unchanged(self, command: Command[Any], host: str) -> Seen:
         """What it waits for was not changed by an earlier run; by this one?"""
         if not self._marked.get(host, set()).issuperset(each.mark for each in command.awaits):
-            return Seen(Effect.none, "unchanged")
+            return Seen(Effect.none, UNCHANGED)
         if command.asks_first:
             return Seen(Effect.unknown, "it depends on what earlier steps change")
         return Seen(Effect.change, "an earlier step changes something", value=command.example)
@@ -266,7 +278,10 @@ class Foresight:
             self._crossings.failed(probe.key, host)
             return Seen(Effect.fail, barred[0].why)
         unsure = Met.unsure in met.values() or self._disowned(ensured, host)
-        if self._crossings.crossed(probe, ensured, host) or unsure:
+        crossed = self._crossings.crossed(probe, ensured, host)
+        if by := self._crossings.naming(probe, ensured, host):
+            return Seen(Effect.unknown, f"it depends on what earlier steps change: {by} names it", value=ensured)
+        if crossed or unsure:
             return Seen(Effect.unknown, "it depends on what earlier steps change", value=ensured)
         together = getattr(probe.resource, "after", None)
         if together is not None:
@@ -348,7 +363,7 @@ class Foresight:
             return evolve(entry, effect=Effect.none, reason="read only"), example
         if len(item.seen) < len(item.commands):
             return evolve(entry, reason="it has no check: it would run", undo=_undo(item)), example
-        return evolve(_merged(item, entry), undo=_undo(item)), item.seen[-1].value
+        return evolve(_merged(item, entry), undo=_undo(item), leaves=_leaves(item)), item.seen[-1].value
 
 
 def _waves_of(layout: Layout) -> dict[tuple[int, str], int]:
@@ -424,7 +439,8 @@ def _jointly(
     return Seen(Effect.change if ensured.changed else Effect.none, "" if ensured.changed else "check", ensured, ensured)
 
 
-NO_STATE = "it keeps no state"
+NO_STATE: Final = "it keeps no state"
+UNCHANGED: Final = "unchanged"
 
 
 def can_be_asked(command: Command[Any]) -> bool:
@@ -434,6 +450,23 @@ def can_be_asked(command: Command[Any]) -> bool:
 
 def _sets(command: Command[Any]) -> set[str]:
     return {each.mark for each in command.pending if each.role == "sets"}
+
+
+def _unforeseen(item: _Item) -> str | None:
+    """The text of what may touch anything on the host; None where all that it does is known, or where it does nothing.
+
+    That is a command that is no resource and would run, or may, and a step that could not be made yet.
+    """
+    if isinstance(item.what, str):
+        return ""
+    seen = iter(item.seen)
+    effects = [next(seen).effect if can_be_asked(each) and item.seen else Effect.unknown for each in item.commands]
+    texts = [
+        str(each)
+        for each, effect in zip(item.commands, effects, strict=True)
+        if effect is not Effect.none and each.probe is None and not each.readonly and each.text != ":"
+    ]
+    return "\n".join(texts) if texts else None
 
 
 def question(command: Command[Any]) -> Command[Any]:
@@ -466,6 +499,7 @@ def _merged(item: _Item, entry: Planned) -> Planned:
     if first is not None:
         return evolve(entry, reason=first.reason)
     changing = [each for each in item.seen if each.effect is Effect.change]
+    entry = evolve(entry, unless=next((each.unless for each in item.seen if each.unless), ""))
     if not changing:
         return evolve(entry, effect=Effect.none, reason=item.seen[-1].reason)
     shown = None if sensitive else _joined([each.ensured for each in changing])
@@ -489,3 +523,10 @@ def _undo(item: _Item) -> str:
         return ""
     first = item.seen[0].ensured if item.seen else None
     return why_no_undo(item.what.action, None if first is None else first.before)
+
+
+def _leaves(item: _Item) -> str:
+    """What an undo would leave of what would be done, as far as that is known."""
+    pairs = zip(item.commands, item.seen, strict=True)
+    told = (what_stays(each.probe, seen.ensured) for each, seen in pairs if seen.effect is Effect.change)
+    return "; ".join(filter(None, told))

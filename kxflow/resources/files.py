@@ -34,15 +34,24 @@ INLINE: Final = 16 * 1024
 WHOLE: Final[State] = state({"type": "file", "sha256": "", **dict.fromkeys(RIGHTS, "")})
 
 _SETTLED_NS: Final = 2_000_000_000
+_BACKUP: Final = "backup"
 
 
 @frozen
 class File:
-    """A file at a path; content is what it is to hold, where that is seen to."""
+    """A file at a path.
+
+    Attributes:
+        path: Where.
+        content: What it is to hold, where that is seen to.
+        backup: Other content that was there is kept beside it.
+        drop: For undo: a part of the name of what a backup kept, which goes.
+    """
 
     path: str
     content: Data | None = None
     backup: bool = False
+    drop: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -50,7 +59,10 @@ class File:
         return ("file", self.path)
 
     def probe(self, wanted: State) -> str:
-        """Type, digest, mode and owner, as far as they are wanted; a link that leads nowhere is told as what it is."""
+        """Type, digest, mode and owner, as far as they are wanted; a link that leads nowhere is told as what it is.
+
+        Where a backup would be made, that there is none yet: an undo takes away what was not there.
+        """
         where = sh(self.path)
         wanted = wanted or WHOLE  # what is taken away can be brought back
         digest = f'kx_y=$(kx_sha256 <{where}) || exit 1\nkx_say sha256 "$kx_y"\n' if "sha256" in wanted else ""
@@ -60,7 +72,18 @@ class File:
 [ ! -d {where} ] || kx_no {sh(f"{self.path} is a directory, not a file")}
 [ -f {where} ] || kx_no {sh(f"{self.path} is a device, pipe or socket, not a file")}
 kx_say type file
-{digest}{rights}"""
+{digest}{rights}{self._kept(wanted)}"""
+
+    def _kept(self, wanted: State) -> str:
+        """Shell text that tells of the backup, where there is something to tell: nothing where all is as wanted."""
+        if self.drop:
+            kept = f'"$real".orig-{self.drop}'
+            return f"kx_real {sh(self.path)}\n[ ! -f {kept} ] || kx_say {_BACKUP} there\n"
+        if not (self.backup and wanted.get("sha256")):
+            return ""
+        kept = '"$real.orig-$(printf %.12s "$kx_y")"'
+        none = f"[ -e {kept} ] || kx_say {_BACKUP} none"
+        return f'kx_real {sh(self.path)}\n[ "$kx_y" = {wanted["sha256"]} ] || {none}\n'
 
     def apply(self, wanted: State) -> Command[Any]:
         """The content by rename; mode and owner alone in place. For undo: nothing, or a link that leads nowhere."""
@@ -73,8 +96,9 @@ kx_say type file
         words = own_words(wanted)
         if content is None:
             return command(f"if [ -e {where} ]; then kx_own {where} {words}; else : | kx_put {where} {words}; fi")
-        keep, last = (_KEEP % {"where": where}, ' "$kx_keep"') if self.backup else ("", "")
-        put = command(f"{keep}kx_put {where} {words}{last}", sensitive=isinstance(content, Secret))
+        keep, last = (_KEEP % {"where": where, **wanted}, ' "$kx_keep"') if self.backup else ("", "")
+        drop = f' && rm -f -- "$real".orig-{self.drop}' if self.drop else ""
+        put = command(f"{keep}kx_put {where} {words}{last}{drop}", sensitive=isinstance(content, Secret))
         if isinstance(content, Upload):
             return evolve(put, upload=content)
         return evolve(put, stdin=content if isinstance(content, Secret) else content or None)
@@ -94,7 +118,15 @@ kx_say type file
         """Towards the state that was found; None where its content was not kept."""
         if "sha256" in before and CONTENT not in before:
             return None
-        return ensuring(evolve(self, backup=False), before or None, content=shown(self.path))
+        its = evolve(self, backup=False, drop=before["sha256"][:12] if _BACKUP in before else "")
+        found = {name: value for name, value in before.items() if name != _BACKUP}
+        return ensuring(its, found or None, content=shown(self.path))
+
+    def told(self, before: State | None, after: State) -> Ensured:
+        """The backup that was made is a part of what is there afterwards."""
+        if before is None or _BACKUP not in before or self.drop:
+            return Ensured(before, after)
+        return Ensured(before, after.set(_BACKUP, "made"))
 
 
 _KEEP: Final = """\
@@ -102,7 +134,7 @@ kx_real %(where)s
 kx_keep=
 if [ -f "$real" ]; then
   kx_y=$(kx_sha256 <"$real") || exit 1
-  kx_keep=$real.orig-$(printf %%.12s "$kx_y")
+  [ "$kx_y" = %(sha256)s ] || kx_keep=$real.orig-$(printf %%.12s "$kx_y")
 fi
 """
 
@@ -143,7 +175,8 @@ def file(
     States: `present`, `absent`. Probe: type, sha256, mode, owner, group of what is given here. A symbolic link is
     followed; where it leads to nothing, the file is made there. A folder, device, pipe or socket is refused, and so is
     a file in a folder that is not there. Absent takes a link away, not what it leads to.
-    Undone: content of up to 256 KiB that was no secret is brought back, and mode and owner with it; a backup stays.
+    Undone: content of up to 256 KiB that was no secret is brought back, and mode and owner with it; the backup that
+    was made goes.
 
     Args:
         path: Absolute.
@@ -156,7 +189,7 @@ def file(
         owner: Name or number.
         group: Name or number.
         backup: Keep the file before as `PATH.orig-DIGEST`, with twelve digits of its content's sha256: none that was
-            kept before is lost, and none is kept twice.
+            kept before is lost, and none is kept twice. Of a change of mode or owner alone nothing is kept.
         state: Whether it is to be there.
         name: Of the step.
 

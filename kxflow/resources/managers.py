@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 
 from attrs import field, frozen
 
-from kxflow.resources import apt, pacman, rpm
+from kxflow.resources import apt, leavings, pacman, rpm
 from kxflow.shell.preamble import dense
 
 ManagerName: TypeAlias = Literal["apt", "dnf", "zypper", "pacman"]
@@ -28,6 +28,7 @@ class Manager:
             where the package is in no good state, nothing where it is not there).
         latest: Defines `kx_pl NAME` (sets `is` to `latest` where nothing newer is to be had).
         change: Defines `kx_pg` (install `$get`: NAME or NAME=VERSION) and `kx_pd` (remove `$drop`).
+        strays: Defines how to see what scripts of its packages make, as `leavings` has it.
     """
 
     here: str
@@ -35,6 +36,7 @@ class Manager:
     get: str = field(default="", converter=_dense)
     latest: str = field(converter=_dense)
     change: str = field(converter=_dense)
+    strays: str = field(default=leavings.NONE, converter=_dense)
 
 
 MANAGERS: Final[Mapping[ManagerName, Manager]] = {
@@ -44,6 +46,7 @@ MANAGERS: Final[Mapping[ManagerName, Manager]] = {
         get=apt.GET,
         latest=apt.LATEST,
         change=apt.CHANGE,
+        strays=leavings.DEBIAN,
     ),
     "dnf": Manager(
         here="command -v dnf >/dev/null 2>&1 && command -v rpm >/dev/null 2>&1",
@@ -78,7 +81,7 @@ def words(manager: ManagerName | None, *, latest: bool, change: bool) -> str:
                 one.ask,
                 one.get if latest or change else "",
                 one.latest if latest else "",
-                one.change if change else "",
+                one.change + one.strays if change else "",
             )
         )
 

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from kxflow.flow.ensure import Need, ensure
+from kxflow.flow.ensure import Need, ensure, ensuring
 from kxflow.flow.step import Step
 from kxflow.resources import needs, table
 from kxflow.resources.accounts import SBIN
 from kxflow.resources.presence import Presence, is_wanted
+from kxflow.values.action import Command
 from kxflow.values.errors import InvalidError
 from kxflow.values.state import Ensured, State
 
@@ -40,9 +41,15 @@ kx_l=${kx_l:-no}
 
 @frozen
 class KernelModule:
-    """A module, by the name that the kernel has for it."""
+    """A module, by the name that the kernel has for it.
+
+    Attributes:
+        called: The name.
+        keep: A file of which nothing is left stays, empty.
+    """
 
     called: str
+    keep: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -65,9 +72,10 @@ class KernelModule:
             yield needs.program("modprobe", "kmod")
 
     def probe(self, wanted: State) -> str:
-        """What the kernel has, and the line of the file."""
+        """What the kernel has, and the line of the file, or that the file is empty."""
         see = table.see(self.file, _OURS, {"kx_name": self.called})
         later = f'{see}[ "$kx_l" ] && kx_say persistent yes || kx_say persistent no\n'
+        later += table.say_empty(self.file) if wanted.get("persistent") == "yes" else ""
         said = {"loaded": f'{_LOADED}kx_say loaded "$kx_l"\n', "persistent": later}
         return f"{SBIN}kx_n={self.called}\n" + "".join(said[name] for name in wanted)
 
@@ -81,9 +89,14 @@ class KernelModule:
             new = table.lines(self.called) if wanted["persistent"] == "yes" else ""
             parts.append(f"[ -d {FOLDER} ] || mkdir -- {FOLDER} || exit 1\n" if new else "")
             parts.append(
-                table.put(self.file, table.exchange(_OURS), {"kx_name": self.called, "kx_new": new}, keep=False)
+                table.put(self.file, table.exchange(_OURS), {"kx_name": self.called, "kx_new": new}, keep=self.keep)
             )
         return "".join(parts)
+
+    def back(self, before: State) -> Command[Ensured]:
+        """What was found; the file goes where nothing is left, or stays as empty as it was."""
+        found = table.emptied(before)
+        return ensuring(evolve(self, keep=found != before), found)
 
 
 def kernel_module(

@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 from kxflow.flow.actions import shell
 from kxflow.flow.ensure import ensure, ensuring
 from kxflow.flow.step import Step
+from kxflow.resources.leavings import heard, taking_back
 from kxflow.resources.managers import MANAGERS, ManagerName, words
 from kxflow.resources.paths import sh
 from kxflow.resources.presence import Presence, is_wanted
@@ -22,6 +23,8 @@ DAY: Final = 86400.0
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*(:[A-Za-z0-9_-]+)?")
 _DEBIAN: Final = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?")  # Debian Policy 5.6.1; others have R and libX11
 _VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:_^-]*\*?")
+
+_GONE: Final = ("absent", "config-files", "purged")
 
 _SEE: Final = r"""
 kx_see() {
@@ -53,7 +56,13 @@ esac
 fi
 shift 2
 done
-[ -z "$get" ] || kx_pg || exit 1
+if [ "$get" ]; then
+kx_b=$(kx_there)
+kx_pg
+kx_r=$?
+kx_tell_made "$kx_b"
+[ $kx_r = 0 ] || exit 1
+fi
 [ -z "$drop" ] || kx_pd || exit 1
 }
 """
@@ -72,6 +81,7 @@ class Package:
         may_remove: Other packages may be removed for it.
         purge: Without its configuration.
         sweep: What is taken away takes along what nothing needs any more.
+        made: For undo: what their scripts had made besides, as `leavings` tells it.
     """
 
     names: tuple[str, ...]
@@ -82,6 +92,7 @@ class Package:
     may_remove: bool = False
     purge: bool = False
     sweep: bool = False
+    made: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -94,7 +105,8 @@ class Package:
 
     def apply(self, wanted: State) -> Command[Any]:
         """One transaction for all that is to come, one for all that is to go."""
-        return cast("Command[Any]", shell(self._text(wanted, _DO, "kx_do", change=True)))
+        text = self._text(wanted, _DO, "kx_do", change=True)
+        return cast("Command[Any]", shell(text + taking_back(self.made)))
 
     def after(self, left: State, wanted: State) -> State | None:
         """What there is of each where earlier steps of a plan leave some of them so; None: that cannot be known."""
@@ -127,19 +139,32 @@ class Package:
         wanted = {name: _back(value, purge=purge) for name, value in before.items()}
         return ensuring(evolve(self, sweep=True, purge=purge), wanted)
 
+    def hear(self, said: str) -> Package:
+        """The same, knowing what scripts of the packages made when they were installed."""
+        return evolve(self, made=heard(said))
 
-_GONE: Final = ("absent", "purged")
+    def leaves(self, before: State, after: State) -> str:
+        """What an undo cannot bring back, or take away."""
+        pairs = [(value, after[name]) for name, value in before.items() if name in after]
+        if any(one in _GONE and other not in _GONE for one, other in pairs):
+            return "what they made and their removal keeps, such as data; accounts, too, where it is not apt's"
+        if any(other == "purged" and one not in _GONE for one, other in pairs):
+            return "configuration as it comes with them, also where it was changed"
+        return ""
+
+
+_AWAY: Final = ("absent", "purged")
 
 
 def _found(left: str, wanted: str) -> str | None:
     """What is found of a package that was left in a state, told as it is wanted where it is that; None: not known."""
     if left == wanted or (left, wanted) == ("purged", "absent"):
         return wanted
-    if left in _GONE:
-        return None if wanted in _GONE else left
+    if left in _AWAY:
+        return None if wanted in _AWAY else left
     if wanted == "installed":
         return wanted
-    if wanted in _GONE:
+    if wanted in _AWAY:
         return left
     if wanted == "latest" or left in ("installed", "latest") or left.endswith("*"):
         return None
@@ -148,7 +173,7 @@ def _found(left: str, wanted: str) -> str | None:
 
 def _back(found: str, *, purge: bool) -> str:
     """A state that can be brought about again."""
-    if found in ("absent", "config-files", "purged"):
+    if found in _GONE:
         return "purged" if purge else "absent"
     return found if found[0].isdigit() else "installed"
 
@@ -180,8 +205,9 @@ def package(
 
     It keeps changed configuration files, asks nothing, and waits for others who hold the locks. Other packages are not
     removed for it: that fails, and names them. An undo removes what was not there, and what came along for it and
-    nothing else needs, with its configuration where that is as it came; what was removed comes again in its version,
-    if that is still to be had.
+    nothing else needs, with its configuration where that is as it came; with apt, accounts of the system and files of
+    /etc go as well that their scripts had made and nobody has changed since, and what it finds of theirs and has to
+    leave, it names. What was removed comes again in its version, if that is still to be had.
 
     Args:
         names: One or several, `NAME`, `NAME:ARCHITECTURE`, `NAME=VERSION`.

@@ -6,15 +6,16 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kxflow.flow.edits import Edit, lines_of
-from kxflow.flow.ensure import Need, ensure
+from kxflow.flow.ensure import Need, ensure, ensuring
 from kxflow.flow.step import Step
 from kxflow.resources import needs, table
 from kxflow.resources.accounts import SBIN
 from kxflow.resources.paths import PathLike, remote_path, sh
 from kxflow.resources.presence import Presence, is_wanted
+from kxflow.values.action import Command
 from kxflow.values.errors import InvalidError
 from kxflow.values.state import Ensured, State
 
@@ -44,10 +45,12 @@ class Sysctl:
     Attributes:
         path: With slashes.
         file: Where it is kept for the next start.
+        keep: A file of which nothing is left stays, empty.
     """
 
     path: str
     file: str = FILE
+    keep: bool = False
 
     @property
     def name(self) -> str:
@@ -86,7 +89,7 @@ class Sysctl:
             yield Need(f"[ -e {sh(live)} ]", why, (live,), (("kernel_module", ""),))
 
     def probe(self, wanted: State) -> str:
-        """What the kernel has, blanks made one, and the last line of the file about it."""
+        """What the kernel has, blanks made one, and the last line of the file about it, or that the file is empty."""
         live = f"/proc/sys/{self.path}"
         # Not `read`: it takes one byte at a time, and the kernel gives no second.
         now = (
@@ -94,6 +97,7 @@ class Sysctl:
             'set -f; set -- $kx_l; set +f\nkx_say value "$*"; fi\n'
         )
         later = f'{table.see(self.file, _SEE, self._names)}kx_say persistent "${{kx_l%?}}"\n'
+        later += table.say_empty(self.file) if wanted.get("persistent") else ""
         said = {"value": now, "persistent": later}
         return "".join(said[name] for name in wanted)
 
@@ -110,6 +114,11 @@ class Sysctl:
 {keep} || {{ {self._set('"$kx_b"')}; exit 1; }}
 """
 
+    def back(self, before: State) -> Command[Ensured]:
+        """What was found; the file goes where nothing is left, or stays as empty as it was."""
+        found = table.emptied(before)
+        return ensuring(evolve(self, keep=found != before), found)
+
     def _set(self, value: str) -> str:
         return f"sysctl -w {sh(self.path)}={value} >/dev/null"
 
@@ -117,7 +126,7 @@ class Sysctl:
         folder = sh(self.file.rpartition("/")[0])
         new = table.lines(f"{self.name} = {value}") if value else ""
         program = _PARTS + table.exchange("kx_t")
-        put = table.put(self.file, program, {**self._names, "kx_new": new}, keep=False)
+        put = table.put(self.file, program, {**self._names, "kx_new": new}, keep=self.keep)
         return f"[ -d {folder} ] || mkdir -- {folder} || exit 1\n{put}"
 
 

@@ -6,9 +6,16 @@ All other lines stay as they are, byte by byte, and where they are. The file is 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
+
+from frozendict import frozendict
 
 from kxflow.resources.paths import sh
 from kxflow.resources.sight import sighted
+from kxflow.values.state import State
+
+EMPTY: Final = "file"
+"""The attribute of a file that is there and empty."""
 
 
 def see(path: str, program: str, variables: Mapping[str, str]) -> str:
@@ -36,6 +43,16 @@ def put(path: str, program: str, variables: Mapping[str, str], *, keep: bool = T
     if not keep:
         give = f'if [ -z "$kx_l" ]; then kx_real {where}; rm -f -- "$real"; else {give}; fi'
     return f"kx_f=/dev/null\n[ ! -e {where} ] || kx_f={where}\n{_run('', program, variables)}{give} || exit 1\n"
+
+
+def say_empty(path: str) -> str:
+    """Shell text that tells of a file that is there and empty: an undo leaves it so, and takes any other away."""
+    return f"[ ! -f {sh(path)} ] || [ -s {sh(path)} ] || kx_say {EMPTY} empty\n"
+
+
+def emptied(before: State) -> State:
+    """A state without what `say_empty` told."""
+    return frozendict({name: value for name, value in before.items() if name != EMPTY})
 
 
 def _run(path: str, program: str, variables: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TextIO
 
@@ -42,6 +43,7 @@ def show(plan: Plan, file: TextIO, *, color: bool | None = None, every: bool = F
 
 def lines(plan: Plan, *, every: bool = False) -> Iterator[str]:
     """The lines of a plan, safe to show."""
+    behind = Counter(each.unless for each in plan.provisional)
     for first, hosts in _alike(plan.entries):
         if first.effect is Effect.none and not every:
             continue
@@ -51,6 +53,10 @@ def lines(plan: Plan, *, every: bool = False) -> Iterator[str]:
             yield from _diff(first.change.diff)
         if first.undo:
             yield f"    cannot be taken back: {clipped(first.undo)}"
+        if first.leaves:
+            yield f"    taken back, it leaves {clipped(first.leaves)}"
+        if number := behind.pop(first.path, 0):
+            yield f"    what is foreseen behind it ({count(number, 'answer')}) holds if it touches none of that"
     yield tally(plan)
 
 
@@ -65,7 +71,7 @@ def _alike(entries: Iterable[Planned]) -> Iterator[tuple[Planned, Sequence[str]]
     groups: dict[object, tuple[Planned, list[str]]] = {}
     for each in entries:
         diff = "" if each.change is None else each.change.diff
-        key = (each.path, each.effect, each.reason, each.undo, diff)
+        key = (each.path, each.effect, each.reason, each.undo, each.leaves, diff)
         groups.setdefault(key, (each, []))[1].append(each.host)
     yield from groups.values()
 

@@ -141,7 +141,7 @@ class Undone:
 
     Attributes:
         steps: How many, on each host by itself.
-        kept: Where steps were not, by path and reason; at most 200 kinds.
+        kept: Where steps were not, by path and reason, or what undos say that they leave; at most 200 kinds.
         others: How many of further kinds.
     """
 
@@ -155,12 +155,18 @@ class Undone:
             return
         if result.status is Status.Succeeded:
             self.steps += 1
+            for line in str(result.stderr).splitlines():
+                if line.startswith(KEPT):
+                    self._keep(result, line.removeprefix(KEPT))
         elif why := _why_kept(result):
-            key = (f"{result.task}/{result.step}", why)
-            if key in self.kept or len(self.kept) < GROUPS:
-                self.kept.setdefault(key, Where()).add(result.host)
-            else:
-                self.others += 1
+            self._keep(result, why)
+
+    def _keep(self, result: StepResult, why: str) -> None:
+        key = (f"{result.task}/{result.step}", why)
+        if key in self.kept or len(self.kept) < GROUPS:
+            self.kept.setdefault(key, Where()).add(result.host)
+        else:
+            self.others += 1
 
 
 def _why_kept(result: StepResult) -> str:

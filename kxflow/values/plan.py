@@ -20,6 +20,8 @@ from kxflow.values.result import Change, Position
 
 VERSION: Final = 1
 _DIFFS: Final = 50
+_APART: Final = ("position", "change")
+_RARE: Final = ("leaves", "unless")
 
 
 class Effect(Enum):
@@ -46,6 +48,9 @@ class Planned:
         change: Before, after and diff, where the step ensures a state and would change it; also where it would only
             because a step before it would fail: that is unknown.
         undo: Why what it would do could not be taken back; empty where it could.
+        leaves: What an undo of what it would do would leave; empty where nothing, or where that is not known.
+        unless: Path of the first earlier step on the host that is a command, and may touch what this was told by: it
+            is foreseen as if that did not. Empty where there is none.
         digest: Of the action; empty where none could be made.
         wave: Of the roll-out of its task or module, from 0.
         side_by_side: Most hosts at work at the same time, where the task says so; else 0.
@@ -60,6 +65,8 @@ class Planned:
     reason: str = ""
     change: Change | None = None
     undo: str = ""
+    leaves: str = ""
+    unless: str = ""
     digest: str = ""
     wave: int = 0
     side_by_side: int = 0
@@ -70,7 +77,8 @@ class Planned:
         return f"{self.module}/{self.task}/{self.step}"
 
     def __str__(self) -> str:
-        why = f" ({self.reason})" if self.reason else ""
+        told = "; ".join(filter(None, (self.reason, self.unless and f"unless {self.unless} touches it")))
+        why = f" ({told})" if told else ""
         return f"{self.host} {self.path}: {self.effect.value}{why}"
 
 
@@ -122,6 +130,11 @@ class Plan:
     def lasting(self) -> tuple[Planned, ...]:
         """Entries that may change something that could not be taken back."""
         return tuple(each for each in self.entries if each.undo)
+
+    @property
+    def provisional(self) -> tuple[Planned, ...]:
+        """Entries that hold if a command before them touches nothing of theirs."""
+        return tuple(each for each in self.entries if each.unless)
 
     def by_host(self) -> Mapping[str, tuple[Planned, ...]]:
         """Entries of each host."""
@@ -211,12 +224,16 @@ class Plan:
         from kxflow.values.markup import diff, line, table, title
 
         shown = sorted(self.entries, key=lambda each: list(Effect).index(each.effect))
-        rows = ((each.host, each.path, each.effect.value, each.reason or each.undo) for each in shown)
+        rows = ((each.host, each.path, each.effect.value, _why(each)) for each in shown)
         changing = [(each, each.change) for each in self.changes if each.change is not None]
         diffs = "".join(diff(str(each), change.diff) for each, change in changing[:_DIFFS])
         more = len(changing) - _DIFFS
         rest = line(f"… and {more} more diffs") if more > 0 else ""
         return title(repr(self)) + table(("host", "step", "effect", "why"), rows, total=len(self)) + diffs + rest
+
+
+def _why(entry: Planned) -> str:
+    return "; ".join(filter(None, (entry.reason or entry.undo, entry.unless and f"unless {entry.unless} touches it")))
 
 
 @frozen
@@ -295,9 +312,11 @@ def _document(plan: Plan) -> dict[str, Any]:
 
 def _entry(entry: Planned) -> dict[str, Any]:
     change = entry.change
-    fields = asdict(entry, recurse=False, filter=lambda attribute, _: attribute.name not in ("position", "change"))
+    fields = asdict(
+        entry, recurse=False, filter=lambda its, value: its.name not in _APART and (value or its.name != "unless")
+    )
     return {
-        **{name: _plain(value) for name, value in fields.items()},
+        **{name: _plain(value) for name, value in fields.items() if value or name not in _RARE},
         "position": list(entry.position),
         "change": None if change is None else [_packed(each) for each in (change.before, change.after, change.diff)],
     }
@@ -333,6 +352,8 @@ def _read(document: dict[str, Any]) -> Plan:
             Planned(
                 **texts,
                 position=Position(*each["position"]),
+                leaves=_unpacked(each.get("leaves", "")),
+                unless=_unpacked(each.get("unless", "")),
                 wave=each.get("wave", 0),
                 side_by_side=each.get("side_by_side", 0),
                 effect=Effect(each["effect"]),

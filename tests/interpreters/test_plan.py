@@ -154,6 +154,67 @@ def test_a_check_that_names_what_an_earlier_step_changes_is_no_prediction(tmp_pa
     assert told(kx.plan(one(file(one_, content="0\n"), copy), on_a))[1] == ("no change", "check")
 
 
+def test_what_stands_behind_a_command_holds_if_that_leaves_it_alone(tmp_path: Path) -> None:
+    """It is foreseen as the host is now, and says so; what the command names is unknown; the record has it, too."""
+    for name in ("kept", "named", "held"):
+        (tmp_path / name).write_text("x")
+    steps = [
+        file(tmp_path / "before", content="x"),
+        kx.command("held", "exit 9", check=f"test -e {tmp_path}/held"),
+        kx.command("look", "true", readonly=True),
+        file(tmp_path / "free", content="x", name="free"),
+        kx.command("blind", f"echo y >>{tmp_path}/kept; echo y >>{tmp_path}/named"),
+        kx.command("unlike", f"echo y >{tmp_path}/named-not"),
+        file(tmp_path / "kep", content="x", name="kep"),
+        file(tmp_path / "named", content="x", name="named"),
+        line(tmp_path / "named", "x", name="line"),
+        directory(tmp_path, name="above"),
+        directory(tmp_path, mode=tmp_path.stat().st_mode & 0o777, recursive=True, name="all below"),
+        kx.command("asked", "true", check="true"),
+        kx.command("when", "true").when(lambda _: False),
+    ]
+    pipeline = one(*steps)
+    plan = kx.plan(pipeline, HERE)
+    by_step = {each.step: each for each in plan if each.host == "a"}
+    assert {name for name, each in by_step.items() if each.unless} == {"kep", "above", "asked"}
+    assert by_step["asked"].unless == "m/t/blind"
+    assert str(by_step["asked"]) == "a m/t/asked: no change (check; unless m/t/blind touches it)"
+    named = "it depends on what earlier steps change: m/t/blind names it"
+    assert {name: each.reason for name, each in by_step.items() if each.effect is kx.Effect.unknown} == {
+        "blind": "it has no check: it would run",
+        "unlike": "it has no check: it would run",
+        "named": named,
+        "line": named,
+        "all below": named,
+    }
+    assert [(each.step, each.host) for each in plan.provisional] == [
+        (step, host) for step in ("kep", "above", "asked") for host in ("a", "b")
+    ]
+    plan.save(tmp_path / "plan")
+    assert kx.Plan.load(tmp_path / "plan") == plan
+    assert "    what is foreseen behind it (6 answers) holds if it touches none of that" in foreseen.lines(plan)
+    assert "unless m/t/blind touches it" in plan._repr_html_()
+    assert kx.plan(pipeline, HERE) == plan
+
+
+def test_what_a_command_that_would_run_and_a_step_that_is_not_known_may_touch(tmp_path: Path) -> None:
+    """Also one whose check says that it is not done, and in a later task; each host by itself."""
+    (tmp_path / "there").write_text("x")
+    name = kx.command("name", "echo x", parse=str, idempotent=False)
+
+    @kx.step(name=kx.from_here(name))
+    def later(ctx: kx.HostContext, name: str) -> kx.Action[Any]:
+        return kx.shell(f"rm {name}")
+
+    there = file(tmp_path / "there", content="x", name="there")
+    undone = kx.command("undone", "true", check="false")
+    for first, behind in (([undone], "m/t/undone"), ([name, later], "m/t/name"), ([undone.on(kx.host("b"))], "")):
+        one_of = kx.task("t", *first, on=kx.host("a"))
+        plan = kx.plan(kx.pipeline("p", kx.module("m", one_of, kx.task("u", there))), HERE)
+        told = {each.host: each.unless for each in plan if each.step == "there"}
+        assert told == {"a": behind, "b": "" if behind else "m/t/undone"}
+
+
 def test_a_step_whose_input_is_not_known_yet_is_not_called(tmp_path: Path) -> None:
     """Unknown, and what it needs; with `example=` it is foreseen from that."""
     token = kx.command("token", "true", parse=str, check=f"test -e {tmp_path}/t", value=f"cat {tmp_path}/t")

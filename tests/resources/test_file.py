@@ -259,6 +259,52 @@ def test_backup_keeps_each_content_once_and_none_is_lost(tmp_path: Path) -> None
     assert kept("two").read_text() == "two"
 
 
+def test_an_undo_takes_the_backup_along_that_its_step_made(tmp_path: Path) -> None:
+    """Not one that was there before; through a link; of mode and owner alone none is made."""
+    path = tmp_path / "a"
+    path.write_text("one")
+    path.chmod(0o640)
+    link = tmp_path / "link"
+    link.symlink_to("a")
+    here = tree(tmp_path)
+    step = file(link, content="two", backup=True)
+    first = succeeded(step)
+    skipped(step)
+    assert first.change is not None
+    assert "-backup none\n" in first.change.diff
+    assert "+backup made" in first.change.diff
+    backup = tmp_path / f"a.orig-{hashlib.sha256(b'one').hexdigest()[:12]}"
+    assert backup.read_text() == "one"
+    undone(step, first)
+    assert tree(tmp_path) == here
+
+    backup.write_text("kept by another")
+    step = file(path, content="two", mode=0o600, backup=True)
+    undone(step, succeeded(step))
+    assert backup.read_text() == "kept by another"
+    assert path.read_text() == "one"
+    backup.unlink()
+    step = file(path, content="one", mode=0o600, backup=True)
+    undone(step, succeeded(step))
+    assert tree(tmp_path) == here
+
+
+def test_a_backup_goes_by_a_rollback_from_the_log(tmp_path: Path) -> None:
+    """Several of one file, last to first; also where its content was brought back by other means."""
+    path, log = tmp_path / "a", tmp_path / "log"
+    path.write_text("one")
+    steps = [file(path, content=text, backup=True, name=text) for text in ("two", "three")]
+    pipeline = kx.pipeline("p", kx.module("m", kx.task("t", *steps)))
+    assert kx.report_of(kx.run(pipeline, LOCAL, sinks=[kx.ndjson(log)])).succeeded
+    assert len([*tmp_path.glob("a.orig-*")]) == 2
+    assert kx.report_of(kx.rollback(pipeline, LOCAL, kx.read_log(log).report())).succeeded
+    assert (path.read_text(), [*tmp_path.glob("a.orig-*")]) == ("one", [])
+    report = kx.report_of(kx.run(pipeline, LOCAL))
+    path.write_text("one")
+    assert kx.report_of(kx.rollback(pipeline, LOCAL, report)).succeeded
+    assert (path.read_text(), [*tmp_path.glob("a.orig-*")]) == ("one", [])
+
+
 def test_backup_does_not_follow_a_link_that_waits_there(tmp_path: Path) -> None:
     """Somebody else's link is no place to write to; the file stays as it was."""
     path = tmp_path / "a"

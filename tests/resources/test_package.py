@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 import kxflow as kx
 from kxflow.resources import package
+from kxflow.sinks import foreseen
 from kxflow.testing.fleet import until
 from kxflow.testing.plugin import need_program
 from tests.resources.conftest import Box
@@ -278,6 +280,95 @@ def test_an_undo_leaves_configuration_that_was_there_before_the_package(box: Box
     assert undone(box.cluster, package("kxconf"), before(first)).status.ok
     assert (installed(box), box.sh(look)) == ("", there)
     assert box.path(conffiles[1]).read_text() == "mine\n"
+
+
+# Two of the files have names that do not stand in the script.
+MAKES = """
+getent group kxg >/dev/null || groupadd -r kxg
+getent passwd kxd >/dev/null || useradd -r -d /var/lib/kxd -s /bin/false kxd
+[ -e /etc/kxmade ] || echo made >/etc/kxmade
+mkdir -p /etc/kxdir /var/lib/kxd
+echo of >/etc/kxdir/"its own"
+echo other >/etc/kxcomputed$((1 + 1))
+"""
+
+
+PLAIN = MAKES.replace("kxcomputed$((1 + 1))", "kxcomputed2").replace('"its own"', "own")
+
+
+def accounts(box: Box) -> str:
+    """All of them, and what is in /etc of this."""
+    return box.sh(
+        "cut -d: -f1,3 /etc/passwd /etc/group | sort; ls -ld /etc/kx* /var/lib/kx* 2>/dev/null | cut -c1-10,40-"
+    )
+
+
+def test_a_rollback_takes_what_scripts_of_a_package_made(box: Box, debs: Path, tmp_path: Path) -> None:
+    """Accounts, groups, files and folders that were not there before; the plan says before what it cannot know."""
+    deb(debs, "kxd", Postinst=PLAIN)
+    index(debs)
+    there = accounts(box)
+    pipeline = kx.pipeline("p", kx.module("m", kx.task("t", package(["kxd", "kxother"]), package("kxlib"))))
+    planned = kx.plan(pipeline, box.cluster)
+    assert planned.lasting == ()
+    for each in planned:
+        assert each.leaves.startswith("what they made and their removal keeps, such as data")
+    assert "    taken back, it leaves what they made" in "\n".join(foreseen.lines(planned))
+    log = tmp_path / "log"
+    first = kx.report_of(kx.run(pipeline, box.cluster, sinks=[kx.ndjson(log)]))
+    assert first.succeeded
+    assert "kxd" in accounts(box).replace(there, "")
+    back = kx.report_of(kx.rollback(pipeline, box.cluster, kx.read_log(log).report()))
+    assert back.succeeded, back.faulty
+    assert [str(each.stderr) for each in back] == ["", ""]
+    assert accounts(box) == there
+    assert installed(box) == ""
+    assert kx.plan(pipeline, box.cluster) == planned
+
+
+def test_a_rollback_names_what_it_finds_and_has_to_leave(box: Box, debs: Path) -> None:
+    """What was there before is nobody's; what was changed since, and what another package uses, too."""
+    deb(debs, "kxd", Postinst=MAKES + "useradd -r kxuser\nuseradd -r kxbusy\n")
+    deb(debs, "kxuses", Postinst="getent passwd kxuser || useradd -r kxuser")
+    index(debs)
+    box.sh("groupadd -r kxg; mkdir /etc/kxdir; echo mine >/etc/kxmade")
+    pipeline = kx.pipeline("p", kx.module("m", kx.task("t", package("kxd"))))
+    first = kx.report_of(kx.run(pipeline, box.cluster))
+    assert first.succeeded
+    done(box.cluster, package("kxuses"))
+    box.sh("echo data >/var/lib/kxd/data; useradd -r later; useradd -m human")
+    box.sh("setsid su -s /bin/sh kxbusy -c 'sleep 60' >/dev/null 2>&1 & :")
+    until(lambda: "kxbusy" in box.sh("ps -eo user,args"), "a process of its")
+    text = io.StringIO()
+    back = kx.report_of(kx.rollback(pipeline, box.cluster, first, sinks=[kx.console(file=text)]))
+    assert back.succeeded, back.faulty
+    (result,) = back
+    assert sorted(str(result.stderr).splitlines()) == [
+        "cannot be taken back: /etc/kxcomputed2",
+        "cannot be taken back: /etc/kxdir/its own",
+        "cannot be taken back: /var/lib/kxd",
+        "cannot be taken back: group kxbusy",
+        "cannot be taken back: group kxuser, which another package uses",
+        "cannot be taken back: user kxbusy",
+        "cannot be taken back: user kxuser, which another package uses",
+    ]
+    assert "undone: 1 step; not undone: m/t/package kxd on box: " in text.getvalue()
+    assert text.getvalue().endswith("; and 2 more\n")
+    box.sh("getent passwd later && getent passwd human && getent group kxg && ! getent passwd kxd")
+    assert box.path("/etc/kxmade").read_text() == "mine\n"
+
+
+def test_what_scripts_made_goes_where_the_installation_failed(box: Box, debs: Path) -> None:
+    """It is told whatever came of it."""
+    deb(debs, "kxbad", Postinst=f"{PLAIN}exit 3")
+    index(debs)
+    there = accounts(box)
+    step = package("kxbad")
+    pipeline = kx.pipeline("p", kx.module("m", kx.task("t", step)), on_failure=kx.rollback("host"))
+    report = kx.report_of(kx.run(pipeline, box.cluster))
+    assert report["p/m/t/package kxbad", "box"].status is kx.Status.Failed
+    assert report["@undo/m/t/package kxbad", "box"].ok
+    assert accounts(box) == there
 
 
 def test_a_package_that_is_half_there_is_seen_through(box: Box, debs: Path) -> None:

@@ -69,6 +69,20 @@ def test_cron_file_keeps_what_is_not_of_the_entry(box: Box) -> None:
     cycle(box, cron("b", state="absent", file="app"), look=f"cat {FILE}")
 
 
+def test_cron_leaves_a_place_empty_that_was_so(box: Box) -> None:
+    """Undo takes away what it made, and no file that was there: its mode and owner stay."""
+    box.sh(f"mkdir -p /etc/cron.d; : >{FILE}; chmod 600 {FILE}; chown 7:8 {FILE}")
+    step = cron("tidy up", "/usr/bin/tidy --all", schedule="15 3 * * *", file="app")
+    cycle(box, step, look=f"stat -c '%a %u %g %s' {FILE}; cat {FILE}", drift=f"sed -i s/15/16/ {FILE}")
+
+
+def test_crontab_stays_empty_that_was_so(cron_box: Box) -> None:
+    """A table that holds nothing is another thing than none."""
+    cron_box.sh("crontab -u ann - </dev/null")
+    step = cron("tidy up", "x", schedule="@daily", user="ann")
+    cycle(cron_box, step, look="crontab -u ann -l 2>&1; ls /var/spool/cron/crontabs")
+
+
 @pytest.mark.parametrize(
     "drift",
     [

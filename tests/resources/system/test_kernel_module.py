@@ -60,6 +60,13 @@ def test_kernel_module_is_loaded_repaired_and_undone(kernel: Box, drift: str) ->
     cycle(kernel, module("br-netfilter"), look=look, drift=drift)
 
 
+def test_kernel_module_leaves_a_file_empty_that_was_so(kernel: Box) -> None:
+    """Undo takes away what it made, and no file that was there: its mode and owner stay."""
+    path = FILE.format("br_netfilter")
+    kernel.sh(f": >{path}; chmod 600 {path}; chown 7:8 {path}")
+    cycle(kernel, module("br_netfilter"), look=f"cat /srv/loaded; stat -c '%a %u %g %s' {path}")
+
+
 def test_kernel_module_absent_comes_back_by_undo(kernel: Box) -> None:
     """Unloaded and out of the file, whose other lines stay."""
     kernel.sh(f"echo zram >>/srv/loaded; printf '# mine\\nzram\\nloop\\n' >{FILE.format('zram')}")

@@ -23,6 +23,12 @@ def test_sysctl_is_set_kept_repaired_and_undone(box: Box) -> None:
     cycle(box, sysctl(FORWARD, 1), look=LOOK, drift=f"sed -i s/1/0/ {FILE}")
 
 
+def test_sysctl_leaves_a_file_empty_that_was_so(box: Box) -> None:
+    """Undo takes away what it made, and no file that was there: its mode and owner stay."""
+    box.sh(f"mkdir -p /etc/sysctl.d; : >{FILE}; chmod 600 {FILE}; chown 7:8 {FILE}")
+    cycle(box, sysctl(FORWARD, 1), look=f"{LOOK}; stat -c '%a %u %g %s' {FILE}", drift=f"echo 0 >{LIVE}")
+
+
 def test_sysctl_of_several_numbers_is_alike_whatever_the_blanks(box: Box) -> None:
     """The kernel puts tabs between them."""
     cycle(box, sysctl("net.ipv4.tcp_rmem", " 4096  100000\t6000000 "), look=LOOK)

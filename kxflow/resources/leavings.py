@@ -1,0 +1,101 @@
+"""What scripts of packages make besides the files of the package: told when it is made, taken back by an undo.
+
+Of Debian's packages many make accounts and files of settings when they are installed, and leave them when they are
+purged. What was not there before is written to stdout, where a record keeps it: accounts and groups with numbers below
+1000, files of /etc, and folders. An undo takes back what nobody has changed since, of files only those that a script
+names, and of folders those that are empty. It names the rest on stderr: `cannot be taken back: …`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from kxflow.resources.accounts import SBIN
+from kxflow.resources.paths import sh
+from kxflow.shell.preamble import dense
+from kxflow.values.result import KEPT
+
+_SAID: Final = re.compile(r"^kxflow: made (user|group|file|folder|other) (.+)$", re.MULTILINE)
+_ORDER: Final = ("user", "group", "file", "other", "folder")
+
+NONE: Final = r"""
+kx_there() { :; }
+kx_tell_made() { :; }
+"""
+"""Words of a package manager of which that is not seen: `kx_there`, what there is, and `kx_tell_made BEFORE`."""
+
+DEBIAN: Final = r"""
+kx_di=/var/lib/dpkg/info
+kx_strays() {
+  find /etc -xdev -type f ! -name '.pwd.lock' ! -name 'ld.so.cache' ! -path '/etc/*-' | sed 's/^/file /'
+  { find /etc -xdev -type d; find /var -maxdepth 2 -type d; find /srv /opt -maxdepth 1 -type d; } 2>/dev/null |
+    grep -vE '^/var/(tmp|run|lock|[a-z]*/(apt|dpkg))(/|$)' | sed 's/^/folder /'
+}
+kx_owned() { awk '/^\/etc\// { print "file " $0 }' $kx_di/*.list 2>/dev/null; }
+kx_shared() {
+  cat $kx_di/*.preinst $kx_di/*.postinst 2>/dev/null | grep -E 'adduser|addgroup|useradd|groupadd' | grep -qwF -e "$1"
+}
+kx_names() { cat $kx_di/*.preinst $kx_di/*.postinst $kx_di/*.config 2>/dev/null | grep -qF -e "$1"; }
+kx_there() {
+  awk -F: '$3 ~ /^[0-9]+$/ && $3 < 1000 { print "user " $1 }' /etc/passwd
+  awk -F: '$3 ~ /^[0-9]+$/ && $3 < 1000 { print "group " $1 }' /etc/group
+  kx_strays
+}
+kx_tell_made() {
+  { printf '%s\n' "$1"; kx_owned; echo; kx_there; } |
+    awk '!n && $0 == "" { n = 1; next } !n { seen[$0]; next } !($0 in seen)' |
+    while IFS= read -r kx_x; do
+      case $kx_x in
+        file\ *)
+          kx_y=${kx_x#file }
+          if kx_names "$kx_y"; then kx_x="file $(kx_sha256 <"$kx_y") $kx_y"; else kx_x="other $kx_y"; fi ;;
+      esac
+      printf 'kxflow: made %s\n' "$kx_x"
+    done
+}
+"""
+"""The same where that is seen, and `kx_shared ACCOUNT`: another package makes it, too."""
+
+_TAKE_BACK: Final = r"""
+kx_stays() { printf '%s%s\n' "$kx_kept" "$1" >&2; }
+kx_account() {
+  awk -F: -v n="$3" '$1 == n && $3 < 1000 { f = 1 } END { exit !f }' /etc/"$1" || return 0
+  if kx_shared "$3"; then kx_stays "$2 $3, which another package uses"; return; fi
+  "${2}del" "$3" >/dev/null 2>&1 || kx_stays "$2 $3"
+}
+kx_unmake() {
+  while IFS= read -r kx_l; do
+    kx_y=${kx_l#* }
+    case $kx_l in
+      user\ *) kx_account passwd user "$kx_y" ;;
+      group\ *) kx_account group group "$kx_y" ;;
+      folder\ *) [ ! -d "$kx_y" ] || rmdir -- "$kx_y" 2>/dev/null || kx_stays "$kx_y" ;;
+      file\ *)
+        kx_s=${kx_y%% *} kx_y=${kx_y#* }
+        [ -f "$kx_y" ] || continue
+        { [ "$(kx_sha256 <"$kx_y")" = "$kx_s" ] && rm -f -- "$kx_y"; } || kx_stays "$kx_y" ;;
+      other\ *) [ ! -e "$kx_y" ] || kx_stays "$kx_y" ;;
+    esac
+  done <<kx_end
+$1
+kx_end
+}
+"""
+
+
+def heard(said: str) -> tuple[str, ...]:
+    """What was made, as it was told among all that was written: what can be taken back first stands first.
+
+    >>> heard("kxflow: made folder /etc/a\\nkxflow: made folder /etc/a/b\\nUnpacking …\\nkxflow: made user ann")
+    ('user ann', 'folder /etc/a/b', 'folder /etc/a')
+    """
+    found = [(kind, f"{kind} {name}") for kind, name in reversed(_SAID.findall(said))]
+    return tuple(line for wanted in _ORDER for kind, line in found if kind == wanted)
+
+
+def taking_back(made: Iterable[str]) -> str:
+    """Shell text that takes back what was made, and names what it leaves."""
+    lines = "\n".join(made)
+    return f"{SBIN}kx_kept={sh(KEPT)}\n{dense(_TAKE_BACK).decode()}\nkx_unmake {sh(lines)}\n" if lines else ""
