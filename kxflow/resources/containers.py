@@ -32,7 +32,7 @@ _RESTART: Final = re.compile(r"no|always|unless-stopped|on-failure(:[0-9]{1,9})?
 _TOOL: Final = """
 if command -v docker >/dev/null 2>&1; then tool=docker
 elif command -v podman >/dev/null 2>&1; then tool=podman
-else kx_no 'neither docker nor podman here'; fi
+else kx_no 'there is neither docker nor podman on this host: install one in an earlier step'; fi
 """
 # Asking for one that is not there ends as asking a daemon that does not run: so its name is looked for among all.
 _WORDS: Final = r"""

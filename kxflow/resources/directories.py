@@ -88,11 +88,10 @@ fi
         if "type" not in wanted:
             return command(self._away(wanted.get("missing", self.path)))
         parent = f"(umask 022; mkdir -p -- {sh(parent_of(self.path))}) || exit 1\n" if self.parents else ""
-        told = sh(f"there is no folder {parent_of(self.path)}: parents=True makes it")
         opened = "" if "mode" in wanted else f" && chmod 755 -- {where}"
         text = f"""\
 if [ ! -e {where} ]; then
-{parent}[ -d {sh(parent_of(self.path))} ] || kx_no {told}
+{parent}kx_dir {sh(parent_of(self.path))} 'parents=True makes it' || exit 1
 (umask 077; mkdir -- {where}){opened} || exit 1
 fi
 """
@@ -100,7 +99,8 @@ fi
             text += f"cd -- {where} || exit 1\n" + "".join(_restore(wanted[BELOW]))
         elif BELOW in wanted:
             text += self._set_below()
-        return command(f"{text}kx_own {where} {own_words(wanted)}")
+        own = f"kx_own {where} {own_words(wanted)} || kx_no {sh(f'cannot set owner and mode of {self.path}')}"
+        return command(f"{text}{own}")
 
     def _away(self, top: str) -> str:
         """From the folder up to the highest that was made for it."""

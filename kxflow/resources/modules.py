@@ -65,6 +65,7 @@ class KernelModule:
         parts = [SBIN]
         if "loaded" in wanted:
             change = f"modprobe {'' if wanted['loaded'] == 'yes' else '-r '}{self.called}"
+            change = f"{{ kx_need modprobe kmod; {change}; }}"
             parts.append(f'kx_n={self.called}\n{_LOADED}[ "$kx_l" = {wanted["loaded"]} ] || {change} || exit 1\n')
         if "persistent" in wanted:
             new = table.lines(self.called) if wanted["persistent"] == "yes" else ""

@@ -56,6 +56,7 @@ class Timezone:
             return f"rm -f -- {LINK} && {put}"
         there = sh(f"{DATA}/{zone}")
         return f"""\
+[ -d {DATA} ] || kx_no 'there is no {DATA} on this host: install the package tzdata in an earlier step'
 [ -f {there} ] || kx_no {sh(f"no time zone {zone} on this host: there is no {DATA}/{zone}")}
 kx_t=$(mktemp -d -- {LINK}.XXXXXXXX) || exit 1
 trap 'rm -rf -- "$kx_t"' EXIT

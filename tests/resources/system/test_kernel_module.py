@@ -101,7 +101,7 @@ def test_kernel_module_that_cannot_be_is_a_failure_and_not_kept(kernel: Box) -> 
 def test_kernel_module_without_modprobe_is_a_failure(box: Box) -> None:
     """A host that cannot load any says so."""
     box.sh("rm -f $(command -v modprobe)")
-    fails(box, kernel_module("surely_not_there"), "modprobe: not found")
+    fails(box, kernel_module("surely_not_there"), "there is no modprobe on this host: install the package kmod")
 
 
 def test_kernel_module_without_rights_is_told_so(kernel: Box) -> None:
