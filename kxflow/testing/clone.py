@@ -192,10 +192,10 @@ def clone_fleet(
 ) -> Iterator[CloneFleet]:
     """Copy-on-write clones of this machine: what is done to them is real, and gone with them.
 
-    Each has its own files, processes, host name, `/dev`, and empty `/tmp`, `/run` and home of root. Kernel, clock and
-    network are the machine's: a clone sees its addresses and packages come from where they always do, but cannot
-    change any of it; `/proc/sys` and `/sys` are read-only. A service that listens on all addresses is in the way of
-    one that does so in another clone or here; every host has an address of its own to listen on, in 127.0.0.0/8.
+    Each has its own files, processes, host name, boot id, `/dev`, and empty `/tmp`, `/run` and home of root. Kernel,
+    clock and network are the machine's: a clone sees its addresses and packages come from where they always do, but
+    cannot change any of it; `/proc/sys` and `/sys` are read-only. A service that listens on all addresses is in the way
+    of one that does so in another clone or here; every host has an address of its own to listen on, in 127.0.0.0/8.
 
     The machine's own files should stay as they are meanwhile: a clone may see a change to them, or not.
 
