@@ -1,4 +1,7 @@
-"""Containers, by a stand-in for docker and podman that replies as podman 4.3 was seen to do."""
+"""Containers, by a stand-in for docker and podman that replies as podman 4.3 was seen to do.
+
+The real podman is in `system/test_container_podman.py`.
+"""
 
 from __future__ import annotations
 
