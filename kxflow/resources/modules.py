@@ -91,7 +91,7 @@ def kernel_module(
 
     States: `present`; `absent`: it is not loaded, nor asked for at the start. Probe: /sys/module, `lsmod` and the list
     of what is built in; the line in /etc/modules-load.d/NAME.conf. The host needs modprobe, Linux, and root. What is in
-    use, or built in, is not taken away: modprobe says so. Proved by recorded replies of lsmod and modprobe.
+    use, or built in, is not taken away: modprobe says so.
 
     Args:
         called: Its name; - and _ are the same.

