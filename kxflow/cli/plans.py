@@ -180,9 +180,10 @@ def rehearse(
     settings: dict[str, Any],
     output: bool,
 ) -> int:
-    """Run a pipeline on copy-on-write clones of this machine, one for each host, and show what it changed.
+    """Run a pipeline on copy-on-write clones of this machine, and show what it changed.
 
-    Nothing of it lasts, and no host is touched. Needs root, or user namespaces.
+    There is one clone for each host that a step is done on: with --limit, for those that it takes. Nothing of it lasts,
+    and no host is touched. Needs root, or user namespaces.
     """
     from kxflow.sinks.escape import visible
     from kxflow.testing.missing import MissingError
@@ -195,7 +196,10 @@ def rehearse(
         )
     except MissingError as error:
         raise Refused(str(error)) from None
+    asked_of = report.by_host()
     for name, its_changes in changes.items():
+        if name not in asked_of and not its_changes:
+            continue
         lines = [f"  {visible(line)}" for line in str(its_changes).split("\n")] if its_changes else ["  nothing"]
         click.echo("\n".join((f"changed on {visible(name)}:", *lines)))
     return ended(report)

@@ -160,7 +160,7 @@ else set -- homeless none; kx_l=; fi
         folder, home = wanted.get("folder", ""), 'rmdir -- "$kx_home"'
         chosen = '(k || (ENVIRON["kx_all"] && c))'
         return f"""\
-{self._user(f"kx_no {sh(f'there is no user {self.login}')}" if new else "exit 0")}
+{self._user(f"kx_no {sh(f'there is no user {self.login}: make it in an earlier step')}" if new else "exit 0")}
 {_ROOTS}{_BEFORE if new else '[ -d "$kx_home" ] || exit 0'}
 kx_awk={sh(_OURS + table.exchange(chosen))}
 kx_new={sh(new)} kx_folder={sh("none" if folder == "homeless" else folder)} kx_file={sh(wanted.get("file", ""))}

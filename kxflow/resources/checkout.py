@@ -153,12 +153,15 @@ fi
         get = _GET_COMMIT if giturl.is_commit(wanted["at"]) else _GET_NAMED
         go = _GO_FORCED if self.force else _GO_GENTLY
         return f"""\
+kx_need git git
 {_QUIET}{_RESOLVE}kx_url={sh(wanted["url"])} kx_at={sh(wanted["at"])}
 kx_real {sh(self.path)}
 kx_d=$real kx_t=
 if [ ! -e "$real/.git" ]; then
 [ ! -e "$real" ] || {{ [ -d "$real" ] && [ -z "$(ls -A -- "$real")" ]; }} ||
 kx_no "$real is there, and is no git repository"
+kx_x=${{real%/*}}
+kx_dir "${{kx_x:-/}}" || exit 1
 kx_t=$(mktemp -d -- "${{real%/*}}/.kx.XXXXXXXX") || exit 1
 trap 'rm -rf -- "$kx_t"' EXIT
 trap 'exit 143' TERM
@@ -176,6 +179,7 @@ mv -- "$kx_d" "$real"
 
     def _remove(self) -> str:
         return f"""\
+kx_need git git
 {_QUIET}kx_real {sh(self.path)}
 kx_d=$real
 [ -e "$kx_d/.git" ] || kx_no "$kx_d is no git repository"

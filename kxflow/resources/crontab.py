@@ -111,7 +111,8 @@ class Cron:
         kept = f"LC_ALL=C kx_mark={sh(self._mark)} kx_new={sh(new)} awk {sh(f'{_HEAD}{_EXCHANGE}')}"
         left = f"crontab {self._crontab} {'- </dev/null' if self.keep else '-r'}"
         return f"""\
-{SBIN}{_READ.replace("@", self._crontab)}kx_l=$(printf %s "$kx_e" | {kept} && echo x) || exit 1
+{SBIN}kx_need crontab 'cron or cronie'
+{_READ.replace("@", self._crontab)}kx_l=$(printf %s "$kx_e" | {kept} && echo x) || exit 1
 kx_l=${{kx_l%x}}
 if [ "$kx_l" ]; then printf %s "$kx_l" | crontab {self._crontab} -
 elif [ "$kx_e" ]; then {left}; fi || exit 1

@@ -92,7 +92,7 @@ fi
         opened = "" if "mode" in wanted else f" && chmod 755 -- {where}"
         text = f"""\
 if [ ! -e {where} ]; then
-{parent}[ -d {sh(parent_of(self.path))} ] || kx_no {sh(self._no_parent)}
+{parent}kx_dir {sh(parent_of(self.path))} 'parents=True makes it' || exit 1
 (umask 077; mkdir -- {where}){opened} || exit 1
 fi
 """
@@ -100,7 +100,8 @@ fi
             text += f"cd -- {where} || exit 1\n" + "".join(_restore(wanted[BELOW]))
         elif BELOW in wanted:
             text += self._set_below()
-        return command(f"{text}kx_own {where} {own_words(wanted)}")
+        own = f"kx_own {where} {own_words(wanted)} || kx_no {sh(f'cannot set owner and mode of {self.path}')}"
+        return command(f"{text}{own}")
 
     @property
     def _no_parent(self) -> str:

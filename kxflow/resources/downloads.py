@@ -56,11 +56,11 @@ class Download:
             get = f"""\
 if command -v curl >/dev/null 2>&1; then {curl} -o "$kx_up" -- {url}
 elif command -v wget >/dev/null 2>&1; then wget -q -O "$kx_up" -- {url}
-else kx_no 'there is no curl and no wget on this host'
+else kx_no 'there is no curl and no wget on this host: install the package curl in an earlier step'
 fi"""
         else:
             get = f"""\
-command -v curl >/dev/null 2>&1 || kx_no 'there is no curl on this host, which headers= need'
+command -v curl >/dev/null 2>&1 || kx_no 'headers= need curl, and it is not on this host: install it in an earlier step'
 printf %s "$KX_CONFIG" | {curl} -K - -o "$kx_up" -- {url}"""
         text = f"""\
 kx_open {where}

@@ -10,7 +10,7 @@ from attrs import frozen
 from kxflow.flow.ensure import Need, ensure
 from kxflow.flow.step import Step
 from kxflow.resources import needs
-from kxflow.resources.accounts import SBIN, entry, keep_root, login_name, names, number, say_all
+from kxflow.resources.accounts import SBIN, entry, keep_root, known, login_name, names, number, say_all
 from kxflow.resources.paths import sh
 from kxflow.resources.presence import Presence, is_wanted
 from kxflow.values.errors import InvalidError
@@ -60,12 +60,14 @@ class Group:
         """By the tools of the `shadow` suite."""
         name = sh(self.called)
         if not wanted:
-            return f"{SBIN}exec groupdel {name}"
+            return f"{SBIN}kx_need groupdel passwd\nexec groupdel {name}"
         gid = f"-g {sh(wanted['gid'])} " if "gid" in wanted else ""
         change = f"groupmod {gid}{name}" if gid else ":"
         make = f"groupadd {'-r ' if self.system else ''}{gid}{name}"
         enlist = f"gpasswd -M {sh(wanted['members'])} {name} || exit 1\n" if "members" in wanted else ""
-        return f"{SBIN}if getent group {name} >/dev/null; then {change}; else {make}; fi || exit 1\n{enlist}"
+        users = known("passwd", filter(None, wanted.get("members", "").split(",")))
+        have = f"{SBIN}kx_need groupadd passwd\n{users}"
+        return f"{have}if getent group {name} >/dev/null; then {change}; else {make}; fi || exit 1\n{enlist}"
 
 
 def group(

@@ -84,6 +84,7 @@ class KernelModule:
         parts = [SBIN]
         if "loaded" in wanted:
             change = f"modprobe {'' if wanted['loaded'] == 'yes' else '-r '}{self.called}"
+            change = f"{{ kx_need modprobe kmod; {change}; }}"
             parts.append(f'kx_n={self.called}\n{_LOADED}[ "$kx_l" = {wanted["loaded"]} ] || {change} || exit 1\n')
         if "persistent" in wanted:
             new = table.lines(self.called) if wanted["persistent"] == "yes" else ""
@@ -114,7 +115,7 @@ def kernel_module(
 
     States: `present`; `absent`: it is not loaded, nor asked for at the start. Probe: /sys/module, `lsmod` and the list
     of what is built in; the line in /etc/modules-load.d/NAME.conf. The host needs modprobe, Linux, and root. What is in
-    use, or built in, is not taken away: modprobe says so. Proved by recorded replies of lsmod and modprobe.
+    use, or built in, is not taken away: modprobe says so.
 
     Args:
         called: Its name; - and _ are the same.

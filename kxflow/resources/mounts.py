@@ -184,6 +184,7 @@ class Mount:
         if wanted.get("mounted"):
             change = self._mount(Wanted.read(wanted["mounted"]), wanted.get("fstab"))
         parts = [
+            f"[ ! -h {where} ] || [ -e {where} ] || kx_no {sh(f'{self.path} is a link that leads nowhere')}\n"
             f"[ -e {where} ] || {{ mkdir -p -- {where} && kx_made=1; }} || exit 1\n"
             if wanted.get("point") == "yes"
             else "",
@@ -193,7 +194,8 @@ class Mount:
         ]
         if wanted.get("mounted", "").split(" ")[0].endswith("]"):  # only fstab says where that came from
             parts[1], parts[2] = parts[2], parts[1]
-        return f"{SBIN}kx_d={where} kx_made=\n{''.join(parts)}"
+        need = "kx_need mount mount\n" if "mounted" in wanted else ""
+        return f"{SBIN}{need}kx_d={where} kx_made=\n{''.join(parts)}"
 
     def _tell(self, text: str) -> str:
         source, _, rest = text.partition(" ")

@@ -55,7 +55,8 @@ class Hostname:
         static = wanted["static"]
         keep = f"printf '%s\\n' {sh(static)} | kx_put {FILE} '' '' ''" if static else f"rm -f -- {FILE}"
         return f"""\
-{SBIN}kx_b=$(uname -n)
+{SBIN}kx_need hostname hostname
+kx_b=$(uname -n)
 hostname {sh(wanted["running"])} || exit 1
 ({keep}) || {{ hostname "$kx_b"; exit 1; }}
 """

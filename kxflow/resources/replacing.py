@@ -65,7 +65,7 @@ class Replacement:
         """Whether replacing would change something, by digests; and then what."""
         path = sh(self.path)
         return f"""\
-{seeing(self.path, f"kx_no {sh(f'there is no file {self.path}')}")}
+{seeing(self.path, f"kx_no {sh(f'there is no file {self.path}: make it in an earlier step')}")}
 kx_new() {{ {self._sed} <{path}; }}
 kx_y=$(kx_new | kx_sha256) && kx_z=$(kx_sha256 <{path}) || exit 1
 if [ "$kx_y" = "$kx_z" ]; then kx_say {PENDING} ''; exit; fi
@@ -76,7 +76,7 @@ printf '%s\\n' "${{kx_y:-something}}" | kx_say_all {PENDING}"""
         """A new file in the place of the old one."""
         path, failed = sh(self.path), sh(f"cannot write {self.path}")
         return command(f"""\
-{opening(self.path, f"kx_no {sh(f'there is no file {self.path}')}")}
+{opening(self.path, f"kx_no {sh(f'there is no file {self.path}: make it in an earlier step')}")}
 kx_y=$({self._sed} <{path} >"$kx_up" && sed -n '$=' <"$kx_up") || kx_no {failed}
 [ "${{kx_y:-0}}" -eq "$kx_last" ] || kx_no {failed}
 kx_y=$({self._sed} <"$kx_up" | kx_sha256) && kx_z=$(kx_sha256 <"$kx_up") || kx_no {failed}

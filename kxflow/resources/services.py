@@ -35,6 +35,10 @@ _DO: Final = {
 }
 
 
+def _none(name: str) -> str:
+    return f"there is no service {name}: install what brings it in an earlier step"
+
+
 @frozen
 class Service:
     """A service by its name, and what starts it; the host's own where None."""
@@ -56,7 +60,7 @@ class Service:
     def apply(self, wanted: State) -> Command[Any]:
         """First what lets it start, then whether it runs."""
         name = sh(self.name)
-        lines = [f"kx_there {name} || kx_no {sh(f'there is no service {self.name}')}"]
+        lines = [f"kx_there {name} || kx_no {sh(_none(self.name))}"]
         for (attribute, value), (ask, action) in _DO.items():
             if wanted.get(attribute) == value:
                 lines.append(f'{ask.format(name=name)}; [ "$is" = {value} ] || kx_go {action} {name}')
@@ -131,7 +135,7 @@ def _checked(unit: str, init: InitName | None) -> str:
 
 def _now(action: str, unit: str, init: InitName | None, name: str | None) -> Step[Output]:
     where = sh(_checked(unit, init))
-    text = f"{words(init)}kx_there {where} || kx_no {sh(f'there is no service {unit}')}\nkx_go {action} {where}\n"
+    text = f"{words(init)}kx_there {where} || kx_no {sh(_none(unit))}\nkx_go {action} {where}\n"
     return command(f"{action} {unit}" if name is None else name, text, one_shot=True)
 
 

@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen
 from kxflow.flow.actions import shell
 from kxflow.flow.ensure import Content, Need, ensuring
 from kxflow.resources import needs
-from kxflow.resources.accounts import SBIN, entry, say_all, say_some
+from kxflow.resources.accounts import SBIN, entry, known, say_all, say_some
 from kxflow.resources.paths import sh
 from kxflow.values.action import Command
 from kxflow.values.secret import Secret
@@ -182,12 +182,15 @@ class User:
     def _take(self) -> str:
         name = sh(self.login)
         clear = _CLEAR if self.clears == "skeleton" else ""
-        return f"{entry('passwd', name)}userdel {'-r ' if self.clears == 'home' else ''}{name} || exit 1\n{clear}"
+        take = f"userdel {'-r ' if self.clears == 'home' else ''}{name} || exit 1\n"
+        return f"kx_need userdel passwd\n{entry('passwd', name)}{take}{clear}"
 
     def _bring(self, wanted: State) -> str:
         name = sh(self.login)
         parts = [
+            "kx_need useradd passwd\n",
             _own_group(wanted),
+            known("group", self._groups(wanted)),
             self._make_or_change(wanted),
             *(_leave(name, group) for group in self._unwanted(wanted)),
             self._set_password(wanted),
@@ -198,6 +201,12 @@ class User:
         if folder := wanted.get("folder"):
             parts += [entry("passwd", name, "exit 1"), _FURNISH if folder == "yes" else _CLEAR]
         return "".join(parts)
+
+    def _groups(self, wanted: State) -> tuple[str, ...]:
+        """Groups that are to be there."""
+        own = wanted.get("group", wanted.get("gid"))
+        more = {*_split(wanted.get("groups", "")), *_split(wanted.get("among", ""))}
+        return (*(() if own is None else (own,)), *sorted(more))
 
     def _make_or_change(self, wanted: State) -> str:
         name = sh(self.login)

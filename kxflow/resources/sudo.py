@@ -28,15 +28,27 @@ RIGHTS: Final = {"mode": "440", "uid": "0", "gid": "0"}  # sudo refuses any othe
 WHOLE: Final[State] = as_state({"sha256": "", **RIGHTS})
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
+# The first complaint names a line: `PATH:LINE:COLUMN: WORDS`, of older ones `>>> PATH: WORDS near line LINE <<<`.
+_WHY: Final = """\
+kx_l=$(printf '%s\\n' "$kx_e" | sed -n \
+-e 's/^\\/[^:]*:\\([0-9][0-9]*\\)\\(:[0-9][0-9]*\\)*: */\\1 /p' \
+-e 's/^>>> [^:]*: \\(.*\\) near line \\([0-9][0-9]*\\) <<<$/\\2 \\1/p' | head -n 1)
+[ -z "$kx_l" ] || printf '%s: %s\\n' "line ${kx_l%% *}: ${kx_l#* }" "$(sed -n "${kx_l%% *}p" "$kx_c")" >&2
+kx_no 'visudo does not take it'
+"""
 # The file to be tried has a dot in its name: sudo does not read it.
 _TRY: Final = f"""\
+kx_need visudo sudo
+kx_dir {FOLDER} || exit 1
 kx_c=$(mktemp -- {FOLDER}/.kx.XXXXXXXX) || exit 1
 trap 'rm -f -- "$kx_c"' EXIT
 trap 'exit 143' TERM
 trap 'exit 130' INT
 trap 'exit 129' HUP
 cat >"$kx_c" || exit 1
-visudo -c -f "$kx_c" >&2 || kx_no 'visudo does not take it'
+kx_e=$(LC_ALL=C visudo -c -f "$kx_c" 2>&1) || {{
+printf '%s\\n' "$kx_e" >&2
+{_WHY}}}
 """
 
 

@@ -73,6 +73,9 @@ trap - EXIT
 """
 
 
+_REFUSED: Final = 'kx_no "the kernel does not swap to $real: it takes root, and a file system such as ext4 or xfs"'
+
+
 @frozen
 class Swap:
     """A swap file at a path, with a priority where that is seen to."""
@@ -118,7 +121,7 @@ class Swap:
 
     def apply(self, wanted: State) -> str:
         """The file, then the kernel, then fstab; a file that the kernel does not take goes again."""
-        begin = f"{SBIN}kx_d={sh(self.path)} kx_new=\n{_LOOK}"
+        begin = f"{SBIN}kx_need mkswap util-linux\nkx_d={sh(self.path)} kx_new=\n{_LOOK}"
         if not wanted:
             tell = f"({tab.put(self.path, 1, '')}) || exit 1\n"
             off = '[ $kx_on = no ] || swapoff -- "$real" || exit 1\n'
@@ -145,7 +148,7 @@ class Swap:
             return '[ $kx_on = no ] || swapoff -- "$real" || exit 1\n'
         priority = wanted.get("priority")
         flag = f"-p {priority} " if priority and priority.isdecimal() else ""
-        on = f'swapon {flag}-- "$real" || {{ [ -z "$kx_new" ] || rm -f -- "$real"; exit 1; }}'
+        on = f'swapon {flag}-- "$real" || {{ [ -z "$kx_new" ] || rm -f -- "$real"; {_REFUSED}; }}'
         off = '[ $kx_on = no ] || { swapoff -- "$real" && kx_on=no; } || exit 1'
         off = "" if priority is None else f'[ "$kx_pri" = {sh(priority)} ] || {off}\n'
         return f"{off}if [ $kx_on = no ]; then {on}; fi\n"

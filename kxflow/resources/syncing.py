@@ -154,7 +154,7 @@ cd -- {where} || exit 1
         steps: list[str] = [
             f"""\
 if [ ! -e {where} ]; then
-  [ -d {sh(parent)} ] || kx_no {sh(f"there is no folder {parent}: make it in an earlier step")}
+  kx_dir {sh(parent)} || exit 1
   (umask 022; mkdir -- {where}) || exit 1
 fi
 cd -- {where} || exit 1
@@ -209,7 +209,7 @@ cd -- {where} || exit 1
             if len(mode) > 3:
                 special.append(f"chmod -- {mode} {sh(place)} || kx_no {failed}\n")
         lines = [
-            f"chown -- {sh(who)} {some} || kx_no {failed}\n"
+            f"kx_chown -- {sh(who)} {some} || kx_no {failed}\n"
             for who, names in owners.items()
             for some in word_chunks(names)
         ]
@@ -225,7 +225,7 @@ cd -- {where} || exit 1
         for entry in reversed(plan.rights):
             modes.setdefault(entry.mode.partition(":")[0], []).append(entry.name)
         for who, names in owners.items():
-            each(f"chown -h -- {sh(who)}", names)
+            each(f"kx_chown -h -- {sh(who)}", names)
         for mode, names in modes.items():
             each(f"chmod -- 00{mode}", names)
 
@@ -245,7 +245,7 @@ cd -- {where} || exit 1
 
 # umask: busybox keeps modes only as root, whatever -p says; nobody else can enter the folder.
 _UNPACK: Final = """\
-command -v tar >/dev/null || kx_no 'there is no tar on this host'
+kx_need tar tar
 kx_root=$(pwd -P && echo x)
 kx_root=${kx_root%%?x}
 kx_s=$(mktemp -d -- "$kx_root/.kx.XXXXXXXX" && echo x) || exit 1

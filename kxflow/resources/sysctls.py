@@ -104,15 +104,21 @@ class Sysctl:
     def apply(self, wanted: State) -> str:
         """Both, or none: what the kernel does not take is not kept, and what cannot be kept is taken back."""
         if "persistent" not in wanted:
-            return SBIN + self._set(sh(wanted["value"]))
+            return SBIN + self._able + self._set(sh(wanted["value"]))
         keep = f"({self._keep(wanted['persistent'])})"
         if "value" not in wanted:
             return SBIN + keep
         return f"""\
-{SBIN}kx_b=$(cat {sh(f"/proc/sys/{self.path}")} 2>/dev/null)
+{SBIN}{self._able}kx_b=$(cat {sh(f"/proc/sys/{self.path}")} 2>/dev/null)
 {self._set(sh(wanted["value"]))} || exit 1
 {keep} || {{ {self._set('"$kx_b"')}; exit 1; }}
 """
+
+    @property
+    def _able(self) -> str:
+        live = sh(f"/proc/sys/{self.path}")
+        words = sh(f"this kernel has no /proc/sys/{self.path}: mend the name, or load the module that brings it")
+        return f"kx_need sysctl procps\n[ -e {live} ] || kx_no {words}\n"
 
     def back(self, before: State) -> Command[Ensured]:
         """What was found; the file goes where nothing is left, or stays as empty as it was."""

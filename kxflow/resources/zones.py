@@ -57,6 +57,7 @@ class Timezone:
             return f"rm -f -- {LINK} && {put}"
         there = sh(f"{DATA}/{zone}")
         return f"""\
+[ -d {DATA} ] || kx_no 'there is no {DATA} on this host: install the package tzdata in an earlier step'
 [ -f {there} ] || kx_no {sh(_unknown(zone))}
 kx_t=$(mktemp -d -- {LINK}.XXXXXXXX) || exit 1
 trap 'rm -rf -- "$kx_t"' EXIT

@@ -143,6 +143,26 @@ def test_rehearse_runs_on_a_clone_and_tells_what_it_changed(site: Program) -> No
     assert not (root / "conf").exists()
 
 
+def test_rehearse_clones_the_hosts_of_a_limit_and_no_others(site: Program) -> None:
+    """Every clone has the names of all; of those that were left out nothing is said."""
+    if os.geteuid() != 0:
+        pytest.skip("not run: only root clones a machine with all its users")
+    need_program("unshare")
+    deploy = (
+        'import kxflow as kx\nd = kx.pipeline("d", kx.module("m", kx.task("t", kx.command("c", "cat /etc/hosts"))))\n'
+    )
+    site.file("deploy.py", deploy)
+    site.file("hosts.toml", '[hosts."web[1:9]"]\naddress = "192.0.2.[1:9]"\n')
+    done = site.run("rehearse", "deploy.py", "-i", "hosts.toml", "--limit", "web3 | web5", "--output")
+    assert (done.code, done.err) == (0, "")
+    assert [line for line in done.out.splitlines() if line.startswith("changed on")] == [
+        "changed on web3:",
+        "changed on web5:",
+    ]
+    assert "web3" in done.out
+    assert not [name for name in ("web1", "web2", "web4", "web9") if name in done.out]
+
+
 def test_apply_says_that_a_command_does_something_else_by_now(site: Program) -> None:
     """Two lines that read alike would be no difference."""
     assert site.run("plan", "deploy.py", "-i", "hosts.toml", "--save", "my.plan").code == 0
