@@ -141,12 +141,21 @@ def _touches(probe: Probe, ensured: Ensured) -> Iterator[_Touched]:
     for path in paths_of(probe):
         its = _edit(probe, ensured, part=path == part)
         yield _Touched(kind, path, its, path != part and below)
+        yield from (_Touched(kind, each, None, below=False) for each in _made_above(path, ensured))
         if kind == "authorized_key" and its is not None:  # the mode of its folder, too
             yield _Touched(kind, path.rpartition("/")[0], evolve(its, looks=no_line), below=False)
 
 
 def _below(probe: Probe, ensured: Ensured) -> bool:
     return not ensured.after or bool(getattr(probe.resource, "recursive", False))
+
+
+def _made_above(path: str, ensured: Ensured) -> Iterator[str]:
+    """Folders above that are made with it, from the highest that is not there."""
+    top = (ensured.before or GONE).get("missing", "")
+    while top and path != top and within(path, top):
+        path = path.rpartition("/")[0]
+        yield path
 
 
 def _edit(probe: Probe, ensured: Ensured, *, part: bool) -> Edit | None:

@@ -188,6 +188,9 @@ kx_as {sh(_MODE + _CHANGE)} || exit 1
         """The user, where there is to be a key of his, and that the folder is his if its mode is another."""
         if wanted["keys"]:
             yield needs.user(self.login)
+            there = f"[ ! -d {sh(self.within.rpartition('/')[0])} ]"  # of another, before the user is made
+            why = f"the folder .ssh of {self.login} may be another's"
+            yield Need(f"{self._user(f'{there}; exit')}", why, things=(("user", ""),), packed=False)
         if folder := wanted.get("folder"):
             other = '[ "$(id -u)" != 0 ] || [ "$kx_u" = 0 ]'
             his = f"""\

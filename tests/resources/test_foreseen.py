@@ -157,6 +157,15 @@ def test_what_other_steps_bring_is_not_missing(host: Box) -> None:
     assert "fail" not in foreseen(host, *steps)
 
 
+def test_what_comes_along_with_a_step_is_not_guessed(host: Box) -> None:
+    """Folders above one that is made, and a folder of keys that waits for its user."""
+    made = (r.directory("/srv/a/b/c", parents=True), r.directory("/srv/a/b"), r.file("/srv/a/f", content="x"))
+    assert foreseen(host, *made) == ["change", "unknown", "change"]
+    host.sh("mkdir -m 700 -p /home/late/.ssh")
+    assert foreseen(host, r.user("late"), r.authorized_key("late", _BLOB)) == ["change", "unknown"]
+    assert foreseen(host, r.user("later"), r.authorized_key("later", _BLOB)) == ["change", "change"]
+
+
 def test_accounts_that_meet_are_not_guessed(host: Box) -> None:
     """Whoever goes takes his group along, who comes brings it, and members are a matter of both."""
     unknown = [
