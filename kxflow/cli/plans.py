@@ -24,7 +24,7 @@ from kxflow.cli.options import (
     shown,
     target_argument,
 )
-from kxflow.cli.status import OK, UNREACHABLE, Refused, ended, on_signal
+from kxflow.cli.status import FAILED, OK, UNREACHABLE, Refused, ended, on_signal
 
 
 @click.command(
@@ -53,7 +53,8 @@ def plan(
 ) -> int:
     """Show what a run would do, with diffs; nothing is changed.
 
-    Hosts are asked for their state. What cannot be known beforehand is said to be unknown.
+    Hosts are asked for their state. What cannot be known beforehand is said to be unknown, and where a step can be seen
+    to fail already the exit status is 1.
     """
     from kxflow.sinks import foreseen
 
@@ -73,6 +74,8 @@ def plan(
         except OSError as error:
             raise Refused(f"{save}: {error.strerror}") from None
         click.echo(f"saved: kxflow apply {save}")
+    if planned.failing:
+        return FAILED
     return UNREACHABLE if any(each.reason.startswith("unreachable:") for each in planned) else OK
 
 
@@ -177,9 +180,10 @@ def rehearse(
     settings: dict[str, Any],
     output: bool,
 ) -> int:
-    """Run a pipeline on copy-on-write clones of this machine, one for each host, and show what it changed.
+    """Run a pipeline on copy-on-write clones of this machine, and show what it changed.
 
-    Nothing of it lasts, and no host is touched. Needs root, or user namespaces.
+    There is one clone for each host that a step is done on: with --limit, for those that it takes. Nothing of it lasts,
+    and no host is touched. Needs root, or user namespaces.
     """
     from kxflow.sinks.escape import visible
     from kxflow.testing.missing import MissingError
@@ -192,7 +196,10 @@ def rehearse(
         )
     except MissingError as error:
         raise Refused(str(error)) from None
+    asked_of = report.by_host()
     for name, its_changes in changes.items():
+        if name not in asked_of and not its_changes:
+            continue
         lines = [f"  {visible(line)}" for line in str(its_changes).split("\n")] if its_changes else ["  nothing"]
         click.echo("\n".join((f"changed on {visible(name)}:", *lines)))
     return ended(report)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from attrs import evolve, frozen
 
 from kxflow.flow.actions import shell
+from kxflow.flow.needs import Need
 from kxflow.flow.step import Step, check_name
 from kxflow.values.action import DETAIL, Action, Both, Command, Pending, Probe, commands_of
 from kxflow.values.errors import InvalidError
@@ -19,11 +20,13 @@ class Resource(Protocol):
 
     Its shell text is run by the host's `sh`, with the words of `kxflow.shell.library` at hand.
     It may have more methods: `back(before) -> Command | None`, how to undo where ensuring `before` does not do,
-    None where nothing does; `told(before, after) -> Ensured`, what to tell where that is not the state that was wanted.
+    None where nothing does; `told(before, after) -> Ensured`, what to tell where that is not the state that was wanted;
+    `needs(wanted) -> Iterable[Need]`, without what it cannot be brought about, so that a plan says what would fail.
     For undo, `hear(said)` gives the resource that knows what apply had written to stdout, and `leaves(before, after)`
     says what undo will not bring back, or take away; empty where it will. An undo names such by lines on stderr that
     begin with `cannot be taken back: `.
-    Where it is a part of a file, `within` is the path of that: a plan knows then what else has to do with it.
+    Where it is a part of a file, or a file that its key does not name, `within` is the path of that: a plan knows then
+    what else has to do with it.
     """
 
     @property
@@ -65,8 +68,11 @@ def ensuring(
     *,
     content: Content | None = None,
     verify: bool = True,
+    here: bool = False,
 ) -> Command[Ensured]:
     """The action that sees to a state; None takes the thing away. Arguments as for `ensure`.
+
+    With `here`, what is brought about is here: the host stays as it is.
 
     Raises:
         InvalidError: A state that cannot be, an apply that is no command.
@@ -87,6 +93,7 @@ def ensuring(
         key=resource.key,
         resource=resource,
         verify=verify,
+        here=here,
     )
     return evolve(command, probe=probe, check=None, idempotent=True)
 
@@ -175,6 +182,8 @@ def why_no_undo(action: Action[Any], before: State | None) -> str:
     if undo_of(action, before) is not None or (isinstance(action, Command) and action.readonly):
         return ""
     if isinstance(action, Command) and action.probe is not None:
+        if action.probe.here:
+            return ""
         return "the state before is not known" if before is None else "what was there was not kept"
     follows = any(each.awaits for each in commands_of(action))
     return "it has no undo=" + ("; it is done again once what it follows is taken back" if follows else "")
@@ -209,6 +218,7 @@ __all__ = [
     "GONE",
     "Content",
     "Ensured",
+    "Need",
     "Resource",
     "State",
     "ensure",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import anyio
@@ -11,12 +11,15 @@ from frozendict import frozendict
 
 from kxflow.flow.decide import Decided, Do, decide
 from kxflow.flow.ensure import what_stays, why_no_undo
-from kxflow.flow.layout import Layout, Slot, TaskPlan
+from kxflow.flow.layout import AFTER, Layout, Slot, TaskPlan
+from kxflow.flow.needs import Need, asking, needs_of, unmet
+from kxflow.flow.perform import attached
 from kxflow.flow.policy import cut
 from kxflow.flow.wiring import Missing, Producer, Values, Wiring, inputs_of
 from kxflow.interpreters import verdicts
 from kxflow.interpreters.brake import Brake
-from kxflow.interpreters.crossing import Crossings, Key
+from kxflow.interpreters.crossing import ACCOUNTS, Crossings, Key
+from kxflow.interpreters.earlier import Earlier, Met
 from kxflow.interpreters.lane import Lane, Wires
 from kxflow.interpreters.ports import ReachError
 from kxflow.interpreters.runner import wire_commands
@@ -38,6 +41,7 @@ class Seen:
         effect: What it would do.
         reason: Why.
         ensured: The states, where it ensures one.
+        brought: What it needs is not there, and an earlier step may bring it: then what it finds is not known either.
         value: The value it has already, or is expected to give; absent where not known.
         unless: Path of an earlier step that may make it another.
     """
@@ -46,7 +50,23 @@ class Seen:
     reason: str = ""
     ensured: Ensured | None = None
     value: Any = ABSENT
+    brought: bool = False
     unless: str = ""
+
+
+@frozen
+class _Answer:
+    """What a host said of a command.
+
+    Attributes:
+        ended: To its probe or check.
+        needs: What it needs.
+        lacks: What of that is not there.
+    """
+
+    ended: frames.Ended
+    needs: tuple[Need, ...] = ()
+    lacks: tuple[Need, ...] = ()
 
 
 @mutable
@@ -58,6 +78,13 @@ class _Item:
     what: Decided | Do | str
     commands: tuple[Command[Any], ...] = ()
     seen: list[Seen] = field(factory=list)
+
+    @property
+    def fails(self) -> str:
+        """Why it would fail; empty where that is not known."""
+        if isinstance(self.what, Decided):
+            return "" if self.what.status.ok else _told(self.what)
+        return next((each.reason for each in self.seen if each.effect is Effect.fail), "")
 
 
 class Foresight:
@@ -74,6 +101,9 @@ class Foresight:
         self._crossings = Crossings()
         self._renumbered: dict[str, set[Key]] = {}
         self._marked: dict[str, set[str]] = {}
+        self._earlier: dict[str, Earlier] = {}
+        self._failing: set[tuple[int, int, str]] = set()
+        self._out: dict[str, str] = {}
         self._unreachable: dict[str, str] = {}
         self._entries: list[Planned] = []
 
@@ -101,7 +131,7 @@ class Foresight:
             while left:
                 items = self._together(task, host, left)
                 left = left[len(items) :]
-                await self._ask(items, host)
+                await self._ask(items, host, task)
                 for item in items:
                     self._settle(task, host, item)
 
@@ -137,28 +167,41 @@ class Foresight:
         commands = _asked_of(what.action) if isinstance(what, Do) else ()
         return _Item(slot, path, what, commands)
 
-    async def _ask(self, items: Sequence[_Item], host: Host) -> None:
+    async def _ask(self, items: Sequence[_Item], host: Host, task: TaskPlan) -> None:
         """What hosts can be asked of these, in one program."""
         marks = self._marked.setdefault(host.name, set())
         target = items[0].slot.step.target
         lane = self._lanes[target(self._layout.cluster)[0].name if target is not None else host.name]
+        earlier = self._earlier.setdefault(lane.host.name, Earlier())
         asked = [each for item in items for each in item.commands if can_be_asked(each)]
         found = await self._answers(asked, lane) if asked else {}
         if found is None:
             return
-        answers = iter(range(len(asked)))
+        number = 0
         for item in items:
+            if self._acts_unseen(item, host, task):
+                earlier.anything()
             for command in item.commands:
                 seen = None
                 if can_be_asked(command):
-                    seen = self._provided(self._seen(command, found.get(next(answers)), lane.host.name), command, lane)
+                    seen = self._provided(self._seen(command, found.get(number), lane.host.name), command, lane)
+                    number += 1
                     item.seen.append(seen)
                 if seen is None or seen.effect is not Effect.none:
                     marks |= _sets(command)
+                _note(earlier, command, seen)
             self._crossings.loosen(item.path, _unforeseen(item), lane.host.name)
+            if item.fails:
+                self._failing.add((task.order, item.slot.index, host.name))
 
-    async def _answers(self, asked: Sequence[Command[Any]], lane: Lane) -> dict[int, frames.Ended] | None:
-        """What a host answers, by place; None where it cannot be reached."""
+    def _acts_unseen(self, item: _Item, host: Host, task: TaskPlan) -> bool:
+        """What it does is not asked of the host: it waits for a value, runs here, or comes to the rescue."""
+        if isinstance(item.what, Decided):
+            return (task.order, item.slot.rescues, host.name) in self._failing
+        return not item.commands
+
+    async def _answers(self, asked: Sequence[Command[Any]], lane: Lane) -> dict[int, _Answer] | None:
+        """What the host says to each, by its number, and what it needs; None where it cannot be reached."""
         if lane.host.name in self._unreachable:
             return None
         found: dict[int, frames.Ended] = {}
@@ -167,13 +210,23 @@ class Foresight:
             if isinstance(event, frames.Ended):
                 found[event.index] = event
 
-        ops = [Op(index=i, command=question(each), group=i, go_on=True) for i, each in enumerate(asked)]
+        needs = {number: its for number, each in enumerate(asked) if (its := needs_of(each))}
+        questions = [question(each) for each in asked]
+        questions += [asking(asked[number], its) for number, its in needs.items()]
+        ops = [Op(index=i, command=each, group=i, go_on=True) for i, each in enumerate(questions)]
         try:
             await lane.run(ops, Brake(), hear)
         except ReachError as error:
             self._unreachable[lane.host.name] = f"unreachable: {error.fault.code}"
             return None
-        return found
+        lacking = {
+            number: unmet(its, str(found[at].stdout))
+            for at, (number, its) in enumerate(needs.items(), len(asked))
+            if at in found
+        }
+        return {
+            at: _Answer(found[at], needs.get(at, ()), lacking.get(at, ())) for at in range(len(asked)) if at in found
+        }
 
     def _provided(self, seen: Seen, command: Command[Any], lane: Lane) -> Seen:
         """What an answer of the host holds by, behind a command of which nobody can tell what it touches."""
@@ -182,13 +235,14 @@ class Foresight:
             return seen
         return evolve(seen, unless=self._crossings.loose(lane.host.name))
 
-    def _seen(self, command: Command[Any], ended: frames.Ended | None, host: str) -> Seen:
-        if ended is None:
+    def _seen(self, command: Command[Any], answer: _Answer | None, host: str) -> Seen:
+        if answer is None:
             return Seen(Effect.unknown, "the connection was lost")
+        ended = answer.ended
         if ended.how == "unchanged":
             return self._unchanged(command, host)
         if command.probe is not None:
-            return self._state(command.probe, ended, host)
+            return self._state(command.probe, answer, host)
         asked = command.check.text if command.check is not None else ""
         if path := self._crossings.named(asked, host):
             return Seen(Effect.unknown, f"its check names {path}, which an earlier step changes", value=command.example)
@@ -200,7 +254,8 @@ class Foresight:
         if ended.how in ("ran", "value_failed"):
             why = "its check says that it is not done" if command.asks_first else "an earlier run changed something"
             return Seen(Effect.change, why, value=command.example)
-        return Seen(Effect.unknown, performed.error.what if performed.error else ended.how)
+        told = performed.error.what if performed.error else ended.how
+        return Seen(Effect.unknown if self._earlier[host].may_mend(None) else Effect.fail, told)
 
     def _unchanged(self, command: Command[Any], host: str) -> Seen:
         """What it waits for was not changed by an earlier run; by this one?"""
@@ -210,20 +265,27 @@ class Foresight:
             return Seen(Effect.unknown, "it depends on what earlier steps change")
         return Seen(Effect.change, "an earlier step changes something", value=command.example)
 
-    def _state(self, probe: Probe, ended: frames.Ended, host: str) -> Seen:
+    def _state(self, probe: Probe, answer: _Answer, host: str) -> Seen:
         """What a resource would do: from the state that an earlier step of this plan leaves, else from the present."""
-        known = self._predicted.setdefault(host, {})
+        known, ended = self._predicted.setdefault(host, {}), answer.ended
         if ended.how not in ("held", "differs"):
-            earlier = ", after what earlier steps change" if known else ""
-            told = str(ended.stderr).strip().splitlines()
-            return Seen(Effect.unknown, f"its state cannot be seen{earlier}" + (f": {told[-1]}" if told else ""))
+            return self._not_seen(probe, ended, host)
         ensured = verdicts.seen(probe, ended)
+        whole = known.get(probe.key)
+        acts = ensured.changed if whole is None else _part(whole, ensured.after) != ensured.after
+        met = {need: self._earlier[host].meet(need, now=need not in answer.lacks) for need in answer.needs if acts}
+        if barred := [need for need, how in met.items() if how is Met.no]:
+            self._crossings.failed(probe.key, host)
+            return Seen(Effect.fail, barred[0].why)
+        unsure = Met.unsure in met.values() or self._disowned(ensured, host)
         crossed = self._crossings.crossed(probe, ensured, host)
         if by := self._crossings.naming(probe, ensured, host):
             return Seen(Effect.unknown, f"it depends on what earlier steps change: {by} names it", value=ensured)
-        if crossed or self._disowned(ensured, host):
+        if crossed or unsure:
             return Seen(Effect.unknown, "it depends on what earlier steps change", value=ensured)
-        whole = known.get(probe.key)
+        together = getattr(probe.resource, "after", None)
+        if together is not None:
+            return _jointly(probe.key[0], together, ensured, known)
         if whole is not None:
             ensured = evolve(ensured, before=_part(whole, ensured.after))
             if unseen := _unseen(whole, ensured.after):
@@ -236,7 +298,15 @@ class Foresight:
         known[probe.key] = (
             frozendict({**(ensured.before or {}), **(whole or {}), **ensured.after}) if ensured.after else GONE
         )
-        return Seen(Effect.change, "", ensured, ensured)
+        return Seen(Effect.change, "", ensured, ensured, acts and bool(answer.lacks))
+
+    def _not_seen(self, probe: Probe, ended: frames.Ended, host: str) -> Seen:
+        told = str(ended.stderr).strip().splitlines()
+        if not self._earlier[host].may_mend(probe):
+            return Seen(Effect.fail, told[-1] if told else "its state cannot be seen")
+        self._crossings.not_seen(probe, host)
+        after = ", after what earlier steps change" if self._predicted[host] else ""
+        return Seen(Effect.unknown, f"its state cannot be seen{after}" + (f": {told[-1]}" if told else ""))
 
     def _disowned(self, ensured: Ensured, host: str) -> bool:
         """Its owner or group is one that an earlier step gives another number: what has the old one is nobody's."""
@@ -256,9 +326,25 @@ class Foresight:
             side_by_side=task.concurrency or 0,
         )
         told, value = self._verdict(item, host, entry)
+        told = self._in_its_place(told, task, item.slot)
         self._entries.append(told)
         if value is not ABSENT:
             self._values.setdefault((task.order, item.slot.index), {})[host.name] = value
+
+    def _in_its_place(self, entry: Planned, task: TaskPlan, slot: Slot) -> Planned:
+        """What becomes of it where a step before it would fail: a rescue is needed, and the host is out."""
+        host = entry.host
+        if (task.order, slot.rescues, host) in self._failing:
+            return evolve(
+                entry, effect=Effect.unknown, reason="it would run: what it rescues would fail", undo=NO_STATE
+            )
+        if task.hook.startswith(AFTER):
+            return entry
+        if entry.effect is Effect.fail and not attached(slot.step):
+            self._out.setdefault(host, entry.path)
+        elif entry.effect is Effect.change and host in self._out:
+            return evolve(entry, effect=Effect.unknown, reason=f"{self._out[host]} would fail before it")
+        return entry
 
     def _verdict(self, item: _Item, host: Host, entry: Planned) -> tuple[Planned, Any]:
         if isinstance(item.what, str):
@@ -307,7 +393,7 @@ def _part(whole: State, wanted: State) -> State:
     """What a probe for a wanted state would tell of a whole one."""
     if not wanted:
         return whole
-    return frozendict({name: value for name, value in whole.items() if name in wanted or name == CONTENT})
+    return frozendict({name: value for name, value in whole.items() if name in wanted})
 
 
 def _unseen(whole: State, wanted: State) -> list[str]:
@@ -322,6 +408,35 @@ def _gets_another_number(key: Key, ensured: Ensured) -> bool:
     before: State = ensured.before or GONE
     name = {"user": "uid", "group": "gid"}.get(key[0], "")
     return name in before and ensured.after.get(name) != before[name]
+
+
+def _note(earlier: Earlier, command: Command[Any], seen: Seen | None) -> None:
+    """What a later step may owe to this one."""
+    effect = Effect.unknown if seen is None else seen.effect
+    probe = command.probe
+    half = effect is Effect.fail and probe is not None and probe.key[0] in ACCOUNTS  # these may come half-way
+    if command.readonly or effect is Effect.none or (effect is Effect.fail and not half):
+        return
+    if probe is None:
+        earlier.anything()
+    elif not probe.here:
+        earlier.note(probe, sure=effect is Effect.change)
+
+
+def _jointly(
+    kind: str, after: Callable[[State, State], State | None], ensured: Ensured, known: dict[Key, State]
+) -> Seen:
+    """What a resource would do whose attributes are things of their own: earlier steps may see to some of them."""
+    left = State({name: known[kind, name][name] for name in ensured.after if (kind, name) in known})
+    found = after(left, ensured.after) if left else GONE
+    before = ensured.after if ensured.before is None else State({**ensured.before, **(found or {})})
+    for name, value in ensured.after.items():
+        if found is None or before.get(name) != value:
+            known[kind, name] = State({name: value})
+    if found is None:
+        return Seen(Effect.unknown, "it depends on what earlier steps change", value=ensured)
+    ensured = evolve(ensured, before=None if ensured.before is None else before)
+    return Seen(Effect.change if ensured.changed else Effect.none, "" if ensured.changed else "check", ensured, ensured)
 
 
 NO_STATE: Final = "it keeps no state"
@@ -368,13 +483,18 @@ def _decided(what: Decided, entry: Planned) -> tuple[Planned, Any]:
     entry = evolve(entry, digest=what.digest)
     if what.status.ok:
         return evolve(entry, effect=Effect.none, reason=what.reason), what.payload
-    told = what.error.what if what.error is not None else what.reason
-    return evolve(entry, reason=f"it would fail: {told}"), ABSENT
+    return evolve(entry, effect=Effect.fail, reason=_told(what)), ABSENT
+
+
+def _told(what: Decided) -> str:
+    return what.error.what if what.error is not None else what.reason
 
 
 def _merged(item: _Item, entry: Planned) -> Planned:
     """One entry of all commands of a step."""
     sensitive = any(each.sensitive for each in item.commands)
+    if item.fails:
+        return evolve(entry, effect=Effect.fail, reason=item.fails)
     first = next((each for each in item.seen if each.effect is Effect.unknown), None)
     if first is not None:
         return evolve(entry, reason=first.reason)
@@ -396,8 +516,10 @@ def _joined(ensured: Sequence[Ensured | None]) -> Change | None:
 
 def _undo(item: _Item) -> str:
     """Why what would be done could not be taken back; empty where nothing would be done, or it could."""
-    changing = not item.seen or any(each.effect is not Effect.none for each in item.seen)
+    changing = not item.seen or any(each.effect not in (Effect.none, Effect.fail) for each in item.seen)
     if not changing or not isinstance(item.what, Do):
+        return ""
+    if len(item.commands) == 1 and item.seen and item.seen[0].brought:
         return ""
     first = item.seen[0].ensured if item.seen else None
     return why_no_undo(item.what.action, None if first is None else first.before)

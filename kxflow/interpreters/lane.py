@@ -244,6 +244,7 @@ async def _decided(op: Op, asked: frames.Ended) -> Op:
             timeout=its.timeout,
             env=env,
             sensitive=its.sensitive or made.sensitive,
+            pending=its.pending,
         ),
     )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final, Literal, TypeAlias
 
 from attrs import frozen
 
-from kxflow.flow.ensure import ensure, ensuring
+from kxflow.flow.ensure import Need, ensure, ensuring
 from kxflow.flow.step import Step
 from kxflow.resources.paths import PathLike, remote_path, sh
 from kxflow.resources.present import can_come_back, command, look, put_back, shown
@@ -76,15 +77,46 @@ class Absent:
 
     def _away(self, kind: Kind) -> str:
         where = sh(self.path)
-        if self.kind not in ("absent", kind) and not (self.kind == "file" and kind == "link"):
+        if not self._takes(kind):
             return f"kx_no {sh(f'{self.path} is a {kind}')}"
         if kind != "directory":
             return f"rm -f -- {where}"
         if self.tree:
-            refusal = sh(f"{self.path}: a file system is mounted on it or below")
-            return _NO_MOUNTS % {"where": where, "refusal": refusal} + f"rm -rf -- {where}"
-        refusal = sh(f"{self.path} is not empty: tree=True takes it away with all that is in it")
-        return f'[ -z "$(ls -A {where} | head -n 1)" ] || kx_no {refusal}\nrmdir -- {where}'
+            return _NO_MOUNTS % {"where": where, "refusal": sh(self._mounted)} + f"rm -rf -- {where}"
+        return f'[ -z "$(ls -A {where} | head -n 1)" ] || kx_no {sh(self._full)}\nrmdir -- {where}'
+
+    def _takes(self, kind: Kind) -> bool:
+        return self.kind in ("absent", kind) or (self.kind == "file" and kind == "link")
+
+    @property
+    def _mounted(self) -> str:
+        return f"{self.path}: a file system is mounted on it or below"
+
+    @property
+    def _full(self) -> str:
+        return f"{self.path} is not empty: tree=True takes it away with all that is in it"
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """That what is there is what it may take away."""
+        if wanted:
+            return
+        where, its = sh(self.path), (self.path,)
+        is_link, is_folder = f"[ -h {where} ]", f"[ -d {where} ]"
+        if not self._takes("link"):
+            yield Need(f"! {is_link}", f"{self.path} is a link", its, packed=False)
+        if not self._takes("file"):
+            yield Need(f"{is_link} || {is_folder} || [ ! -e {where} ]", f"{self.path} is a file", its, packed=False)
+        if not self._takes("directory"):
+            yield Need(f"{is_link} || [ ! -d {where} ]", f"{self.path} is a directory", its, packed=False)
+        elif self.tree:
+            asked = _NO_MOUNTS % {"where": where, "refusal": "''"}
+            yield Need(
+                f"{is_link} || [ ! -d {where} ] && exit\n{asked}", self._mounted, its, (("mount", ""),), packed=False
+            )
+        else:
+            yield Need(
+                f'{is_link} || [ ! -d {where} ] || [ -z "$(ls -A {where} | head -n 1)" ]', self._full, its, packed=False
+            )
 
     def back(self, before: State) -> Command[Ensured] | None:
         """A file as far as its content is known, a link, an empty folder; not a tree."""

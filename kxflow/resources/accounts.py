@@ -61,12 +61,27 @@ kx_e=$(getent {base} {name})
 case $? in
 0) ;;
 2) {missing} ;;
+127) kx_no 'there is no getent on this host: install the package libc-bin or musl-utils' ;;
 *) kx_no {sh(f"cannot look into {base} on this host")} ;;
 esac
 set -f; IFS=:
 set -- $kx_e
 unset IFS; set +f
 """
+
+
+def known(base: str, wanted: Iterable[str]) -> str:
+    """Shell text that ends with words where there is no such account.
+
+    Args:
+        base: `passwd` or `group`.
+        wanted: Names, or numbers.
+    """
+    kind = {"passwd": "user", "group": "group"}[base]
+    return "".join(
+        f"getent {base} {sh(each)} >/dev/null || kx_no {sh(f'there is no {kind} {each}: make it in an earlier step')}\n"
+        for each in wanted
+    )
 
 
 def say_all(name: str, wanted: Iterable[str], have: str) -> str:

@@ -6,21 +6,22 @@ is none, and all else is done as the user, whose links then lead no further than
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from attrs import frozen
 
-from kxflow.flow.ensure import ensure, ensuring
+from kxflow.flow.edits import Edit, lines_of
+from kxflow.flow.ensure import Need, ensure, ensuring
 from kxflow.flow.step import Step
-from kxflow.resources import ssh_key, table
+from kxflow.resources import needs, ssh_key, table
 from kxflow.resources.accounts import SBIN, entry, login_name
 from kxflow.resources.paths import sh
 from kxflow.resources.presence import Presence, is_wanted
 from kxflow.resources.ssh_key import PublicKey
 from kxflow.values.action import Command
 from kxflow.values.errors import InvalidError
-from kxflow.values.state import Ensured, State
+from kxflow.values.state import GONE, Ensured, State
 
 # What is done as the user sees kx_home, and says on three lines and more: mode of the folder, of the file, its keys.
 _MODE: Final = """\
@@ -159,13 +160,50 @@ else set -- homeless none; kx_l=; fi
         folder, home = wanted.get("folder", ""), 'rmdir -- "$kx_home"'
         chosen = '(k || (ENVIRON["kx_all"] && c))'
         return f"""\
-{self._user(f"kx_no {sh(f'there is no user {self.login}')}" if new else "exit 0")}
+{self._user(f"kx_no {sh(f'there is no user {self.login}: make it in an earlier step')}" if new else "exit 0")}
 {_ROOTS}{_BEFORE if new else '[ -d "$kx_home" ] || exit 0'}
 kx_awk={sh(_OURS + table.exchange(chosen))}
 kx_new={sh(new)} kx_folder={sh("none" if folder == "homeless" else folder)} kx_file={sh(wanted.get("file", ""))}
 kx_as {sh(_MODE + _CHANGE)} || exit 1
 {_AFTER if folder in ("none", "homeless") else ""}{home if folder == "homeless" else ":"}
 """
+
+    @property
+    def within(self) -> str:
+        """The file that the keys are in, where homes are what they mostly are."""
+        return f"{'/root' if self.login == 'root' else f'/home/{self.login}'}/.ssh/authorized_keys"
+
+    def edit(self, before: State | None, after: State) -> Edit:
+        """The lines with the keys; and modes, where nothing else is to be changed."""
+        takes, puts = lines_of(before, "keys"), lines_of(after, "keys")
+        return Edit(self._looks, puts, takes, rights=takes == puts or self._modes(before) != self._modes(after))
+
+    def _modes(self, its: State | None) -> tuple[str, ...]:
+        return tuple((its or GONE).get(name, "") for name in ("folder", "file"))
+
+    def _looks(self, line: str) -> bool:
+        return self.exclusive or any(each.blob in line.split() for each in self.keys)
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """The user, where there is to be a key of his, and that the folder is his if its mode is another."""
+        if wanted["keys"]:
+            yield needs.user(self.login)
+            there = f"[ ! -d {sh(self.within.rpartition('/')[0])} ]"  # of another, before the user is made
+            why = f"the folder .ssh of {self.login} may be another's"
+            yield Need(f"{self._user(f'{there}; exit')}", why, things=(("user", ""),), packed=False)
+        if folder := wanted.get("folder"):
+            other = '[ "$(id -u)" != 0 ] || [ "$kx_u" = 0 ]'
+            his = f"""\
+if [ -d "$kx_home/.ssh" ]; then kx_stat "$kx_home/.ssh" || exit 0
+[ "$mode" = {folder} ] || [ "$uid" = "$kx_u" ]
+elif kx_stat "$kx_home"; then case $uid:$mode in "$kx_u":* | 0:* | *[2367] | *[2367]?) ;; *) false ;; esac; fi"""
+            why = f"the home of {self.login}, or .ssh there, is another's"
+            yield Need(
+                f"{self._user('exit 0')}{{ {other}; }} && exit\n{his}",
+                why,
+                (self.within.rpartition("/")[0],),
+                packed=False,
+            )
 
     def back(self, before: State) -> Command[Ensured]:
         """Towards what was found; where the user was not, his keys are none."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
 from attrs import evolve, field, frozen
 
-from kxflow.flow.ensure import Content, ensure
+from kxflow.flow.edits import Edit, every_line, lines_of
+from kxflow.flow.ensure import Content, Need, ensure
 from kxflow.flow.step import Step
+from kxflow.resources import needs
 from kxflow.resources.editing import SPLICE, Pattern, Place, closing, no_file, opening, place, seeing, step_name
 from kxflow.resources.files import Presence, check_presence, restored, to_content
 from kxflow.resources.paths import PathLike, remote_path, sh
@@ -121,6 +124,21 @@ fi
             sensitive=isinstance(self.text, Secret),
         )
         return evolve(made, env={"KX_BLOCK": self.text}) if isinstance(self.text, Secret) else made
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """A file that is text."""
+        if self.text is not None:
+            yield from needs.text_file(self.path, create=self.create)
+
+    def edit(self, before: State | None, after: State) -> Edit:
+        """Markers, and what is between them."""
+        there = {} if not before or before.get(BLOCK) == _NONE else before
+        inside = lines_of(State(there), BLOCK)
+        if isinstance(self.text, Secret) or before is None or inside is None:
+            return Edit(every_line)
+        puts = () if self.text is None else (self.begin, *(lines_of(after, BLOCK) or ()), self.end)
+        takes = (self.begin, *inside, self.end) if there else ()
+        return Edit({self.begin, self.end, *puts, *takes}.__contains__, puts, takes, told=self.place != Place())
 
     def back(self, before: State) -> Command[Ensured] | None:
         """The whole file as it was; None where it was not kept."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from attrs import frozen
 
-from kxflow.flow.ensure import ensure, ensuring
+from kxflow.flow.ensure import Need, ensure, ensuring
 from kxflow.flow.step import Step
-from kxflow.resources import giturl
+from kxflow.resources import giturl, needs
 from kxflow.resources.paths import PathLike, remote_path, sh
 from kxflow.resources.presence import Presence, is_wanted
 from kxflow.resources.sight import sighted
@@ -139,6 +140,12 @@ fi
 {named}kx_say at "$kx_head"
 {changes if "changes" in asked else ""}"""
 
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """The program, and a folder to be in."""
+        yield needs.program("git", "git")
+        if wanted:
+            yield needs.room(self.path)
+
     def apply(self, wanted: State) -> str:
         """Made whole beside its place, then moved there; what is there is taken on from where it is."""
         if not wanted:
@@ -146,12 +153,15 @@ fi
         get = _GET_COMMIT if giturl.is_commit(wanted["at"]) else _GET_NAMED
         go = _GO_FORCED if self.force else _GO_GENTLY
         return f"""\
+kx_need git git
 {_QUIET}{_RESOLVE}kx_url={sh(wanted["url"])} kx_at={sh(wanted["at"])}
 kx_real {sh(self.path)}
 kx_d=$real kx_t=
 if [ ! -e "$real/.git" ]; then
 [ ! -e "$real" ] || {{ [ -d "$real" ] && [ -z "$(ls -A -- "$real")" ]; }} ||
 kx_no "$real is there, and is no git repository"
+kx_x=${{real%/*}}
+kx_dir "${{kx_x:-/}}" || exit 1
 kx_t=$(mktemp -d -- "${{real%/*}}/.kx.XXXXXXXX") || exit 1
 trap 'rm -rf -- "$kx_t"' EXIT
 trap 'exit 143' TERM
@@ -169,6 +179,7 @@ mv -- "$kx_d" "$real"
 
     def _remove(self) -> str:
         return f"""\
+kx_need git git
 {_QUIET}kx_real {sh(self.path)}
 kx_d=$real
 [ -e "$kx_d/.git" ] || kx_no "$kx_d is no git repository"

@@ -32,7 +32,7 @@ _RESTART: Final = re.compile(r"no|always|unless-stopped|on-failure(:[0-9]{1,9})?
 _TOOL: Final = """
 if command -v docker >/dev/null 2>&1; then tool=docker
 elif command -v podman >/dev/null 2>&1; then tool=podman
-else kx_no 'neither docker nor podman here'; fi
+else kx_no 'there is neither docker nor podman on this host: install one in an earlier step'; fi
 """
 # Asking for one that is not there ends as asking a daemon that does not run: so its name is looked for among all.
 _WORDS: Final = r"""
@@ -197,7 +197,7 @@ def container(
     made is replaced. The image is pulled where it is not there, and not looked at again: give it a tag that stays, or
     a digest. The old container is stopped and kept aside until the new one runs; where that fails, or ends within a
     second, the old one comes back. Variables travel on stdin, never in the list of processes; on the host,
-    whoever may ask docker or podman can read them.
+    whoever may ask docker or podman can read them. Proved with podman; with docker by recorded replies.
 
     States: `present`, running or not; `absent`. Probe: `ps -a`, `inspect`. An undo removes what was not there, and
     starts or stops; a container that was another before, or was removed, cannot be brought back.

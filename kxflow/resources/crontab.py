@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from attrs import evolve, frozen
 
-from kxflow.flow.ensure import ensure, ensuring
+from kxflow.flow.edits import Edit, lines_of
+from kxflow.flow.ensure import Need, ensure, ensuring
 from kxflow.flow.step import Step
-from kxflow.resources import table
+from kxflow.resources import needs, table
 from kxflow.resources.accounts import SBIN, login_name
 from kxflow.resources.paths import sh
 from kxflow.resources.presence import Presence, is_wanted
@@ -82,6 +84,23 @@ class Cron:
         say = 'kx_say entry "${kx_l%?}"\n'
         return f'{look}if [ "$kx_l" ]; then {say}{f"else {empty}" if wanted else ""}fi\n'
 
+    @property
+    def within(self) -> str:
+        """The file that it is a part of; of a crontab, where Debian has it."""
+        if self.file is not None:
+            return f"{FOLDER}/{self.file}"
+        return "" if self.user is None else f"/var/spool/cron/crontabs/{self.user}"
+
+    def edit(self, before: State | None, after: State) -> Edit:
+        """The mark, and the line below it, which others of its kind may have too."""
+        entries = (*(lines_of(before, "entry") or ()), *(lines_of(after, "entry") or ()))
+        return Edit({self._mark, *entries}.__contains__, (self._mark,), (), told=True, rows=True)
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """What writes a crontab."""
+        if self.file is None:
+            yield needs.program("crontab", "cron or cronie")
+
     def apply(self, wanted: State) -> str:
         """The mark and its line exchanged; a place where nothing is left goes."""
         new = table.lines(self._mark, wanted["entry"]) if wanted else ""
@@ -92,7 +111,8 @@ class Cron:
         kept = f"LC_ALL=C kx_mark={sh(self._mark)} kx_new={sh(new)} awk {sh(f'{_HEAD}{_EXCHANGE}')}"
         left = f"crontab {self._crontab} {'- </dev/null' if self.keep else '-r'}"
         return f"""\
-{SBIN}{_READ.replace("@", self._crontab)}kx_l=$(printf %s "$kx_e" | {kept} && echo x) || exit 1
+{SBIN}kx_need crontab 'cron or cronie'
+{_READ.replace("@", self._crontab)}kx_l=$(printf %s "$kx_e" | {kept} && echo x) || exit 1
 kx_l=${{kx_l%x}}
 if [ "$kx_l" ]; then printf %s "$kx_l" | crontab {self._crontab} -
 elif [ "$kx_e" ]; then {left}; fi || exit 1

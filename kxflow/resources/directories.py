@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from kxflow.flow.ensure import ensure, ensuring
+from kxflow.flow.ensure import Need, ensure, ensuring
 from kxflow.flow.step import Step
+from kxflow.resources import needs
 from kxflow.resources.absence import nothing
 from kxflow.resources.files import Presence, check_presence
 from kxflow.resources.paths import (
@@ -88,11 +89,10 @@ fi
         if "type" not in wanted:
             return command(self._away(wanted.get("missing", self.path)))
         parent = f"(umask 022; mkdir -p -- {sh(parent_of(self.path))}) || exit 1\n" if self.parents else ""
-        told = sh(f"there is no folder {parent_of(self.path)}: parents=True makes it")
         opened = "" if "mode" in wanted else f" && chmod 755 -- {where}"
         text = f"""\
 if [ ! -e {where} ]; then
-{parent}[ -d {sh(parent_of(self.path))} ] || kx_no {told}
+{parent}kx_dir {sh(parent_of(self.path))} 'parents=True makes it' || exit 1
 (umask 077; mkdir -- {where}){opened} || exit 1
 fi
 """
@@ -100,7 +100,21 @@ fi
             text += f"cd -- {where} || exit 1\n" + "".join(_restore(wanted[BELOW]))
         elif BELOW in wanted:
             text += self._set_below()
-        return command(f"{text}kx_own {where} {own_words(wanted)}")
+        own = f"kx_own {where} {own_words(wanted)} || kx_no {sh(f'cannot set owner and mode of {self.path}')}"
+        return command(f"{text}{own}")
+
+    @property
+    def _no_parent(self) -> str:
+        return f"there is no folder {parent_of(self.path)}: parents=True makes it"
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """A folder to be in, and its owner and group."""
+        if "type" in wanted:
+            if not self.parents:
+                folder = parent_of(self.path)
+                test = needs.any_of(f"[ -e {sh(self.path)} ]", f"[ -d {sh(folder)} ]")
+                yield Need(test, self._no_parent, (folder,))
+            yield from needs.owners(wanted)
 
     def _away(self, top: str) -> str:
         """From the folder up to the highest that was made for it."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from attrs import evolve, field, frozen
 from frozendict import frozendict
 
-from kxflow.flow.ensure import ensure
+from kxflow.flow.ensure import Need, ensure
 from kxflow.flow.step import Step
+from kxflow.resources import needs
 from kxflow.resources.files import File
 from kxflow.resources.paths import Account, PathLike, own_words, remote_path, rights, sh, sha256_text
 from kxflow.resources.present import command, shown
@@ -55,11 +56,11 @@ class Download:
             get = f"""\
 if command -v curl >/dev/null 2>&1; then {curl} -o "$kx_up" -- {url}
 elif command -v wget >/dev/null 2>&1; then wget -q -O "$kx_up" -- {url}
-else kx_no 'there is no curl and no wget on this host'
+else kx_no 'there is no curl and no wget on this host: install the package curl in an earlier step'
 fi"""
         else:
             get = f"""\
-command -v curl >/dev/null 2>&1 || kx_no 'there is no curl on this host, which headers= need'
+command -v curl >/dev/null 2>&1 || kx_no 'headers= need curl, and it is not on this host: install it in an earlier step'
 printf %s "$KX_CONFIG" | {curl} -K - -o "$kx_up" -- {url}"""
         text = f"""\
 kx_open {where}
@@ -71,6 +72,12 @@ kx_y=$(kx_sha256 <"$kx_up") || exit 1
 kx_put {where} {own_words(wanted)}"""
         made = command(text)
         return made if self.config is None else evolve(made, env=frozendict({"KX_CONFIG": self.config}))
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """Those of a file, and what gets it."""
+        yield from File(self.path).needs(wanted)
+        if wanted.get("sha256") == self.sha256:
+            yield needs.program("curl", "curl") if self.config is not None else needs.program("curl", "curl", "wget")
 
     def back(self, before: State) -> Command[Ensured] | None:
         """That of a file."""

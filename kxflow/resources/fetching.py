@@ -71,7 +71,8 @@ kx_say size "$kx_f"
 
     def apply(self, wanted: State) -> Command[Any]:
         """What depends on what is there."""
-        never = command(f"kx_no {sh(f'{self.path}: it is not known what to bring')}")
+        where = os.path.join(self.folder, *self.parts)  # noqa: PTH118 -- text with surrogate escapes
+        never = command(f"kx_no {sh(f'{self.path}: it is not known what to bring to {where}')}")
         return evolve(never, chosen=self.choose)
 
     def choose(self, found: State) -> Command[Any]:
@@ -128,7 +129,7 @@ def fetch(
             raise InvalidError(f"fetch {where}: a host named {ctx.host.name!r}", "its name is to be a folder's here")
         its = Fetched(where, folder, (ctx.host.name, *where.split("/")[1:]), limit)
         its = evolve(its, here=_state(Path(folder, *its.parts)))
-        return ensuring(its, its.wanted)
+        return ensuring(its, its.wanted, here=True)
 
     return Step(
         name=check_name(step_name("fetch", where, "") if name is None else name, "step", slash=True), build=build

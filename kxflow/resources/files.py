@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from attrs import evolve, frozen
 
-from kxflow.flow.ensure import ensure, ensuring
+from kxflow.flow.ensure import Need, ensure, ensuring
 from kxflow.flow.step import Step
+from kxflow.resources import needs
 from kxflow.resources.absence import nothing
 from kxflow.resources.paths import RIGHTS, Account, PathLike, ask_rights, own_words, remote_path, rights, sh
 from kxflow.resources.present import command, shown
@@ -101,6 +102,12 @@ kx_say type file
         if isinstance(content, Upload):
             return evolve(put, upload=content)
         return evolve(put, stdin=content if isinstance(content, Secret) else content or None)
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """A folder to be in, and its owner and group."""
+        if wanted:
+            yield needs.room(self.path)
+            yield from needs.owners(wanted)
 
     def _content(self, wanted: State) -> Data | None:
         if CONTENT in wanted:

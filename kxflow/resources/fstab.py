@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from kxflow.flow.edits import lines_of
 from kxflow.resources import table
 from kxflow.values.errors import InvalidError
+from kxflow.values.state import State
 
 FILE: Final = "/etc/fstab"
 _MANGLED: Final = {" ": r"\040", "\t": r"\011", "\n": r"\012", "\\": r"\134"}
@@ -42,6 +44,13 @@ def options(value: object) -> str:
     if not words or not all(isinstance(each, str) and _WORD.fullmatch(each) for each in words):
         raise InvalidError(f"options {value!r} cannot be", 'write "ro,noatime" or a list; no blanks')
     return ",".join(words)
+
+
+def told(its: State | None, what: str, column: int) -> tuple[str, ...] | None:
+    """The lines that the attribute `fstab` of a state stands for; None where that is not known."""
+    lines = lines_of(its, "fstab")
+    at = f"{mangled(what)} " if column == 2 else "none "
+    return None if lines is None else tuple(f"{each.partition(' ')[0]} {at}{each.partition(' ')[2]}" for each in lines)
 
 
 def see(what: str, column: int) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from attrs import frozen
 
-from kxflow.flow.ensure import ensure
+from kxflow.flow.ensure import Need, ensure
 from kxflow.flow.step import Step
-from kxflow.resources.accounts import SBIN, entry, keep_root, login_name, names, number, say_all
+from kxflow.resources import needs
+from kxflow.resources.accounts import SBIN, entry, keep_root, known, login_name, names, number, say_all
 from kxflow.resources.paths import sh
 from kxflow.resources.presence import Presence, is_wanted
 from kxflow.values.errors import InvalidError
@@ -42,16 +43,31 @@ class Group:
             parts.append("set -f; IFS=,\nset -- $members\nunset IFS; set +f\n" + say_all("members", known, "$*"))
         return "".join(parts)
 
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """The tools, a free number, members that are there; where it goes, that it is nobody's own."""
+        yield needs.program("groupadd", "passwd")
+        name = sh(self.called)
+        if not wanted:
+            own = f"kx_e=$(getent group {name}) || exit 0\nkx_e=${{kx_e#*:*:}}\n"
+            test = f'{own}! getent passwd | cut -d : -f 4 | grep -qxF -- "${{kx_e%%:*}}"'
+            yield Need(test, f"group {self.called} is some user's own", ("/etc/passwd",), (("user", ""),), packed=False)
+        if gid := wanted.get("gid"):
+            yield needs.free("group", gid, self.called)
+        for each in filter(None, wanted.get("members", "").split(",")):
+            yield needs.user(each)
+
     def apply(self, wanted: State) -> str:
         """By the tools of the `shadow` suite."""
         name = sh(self.called)
         if not wanted:
-            return f"{SBIN}exec groupdel {name}"
+            return f"{SBIN}kx_need groupdel passwd\nexec groupdel {name}"
         gid = f"-g {sh(wanted['gid'])} " if "gid" in wanted else ""
         change = f"groupmod {gid}{name}" if gid else ":"
         make = f"groupadd {'-r ' if self.system else ''}{gid}{name}"
         enlist = f"gpasswd -M {sh(wanted['members'])} {name} || exit 1\n" if "members" in wanted else ""
-        return f"{SBIN}if getent group {name} >/dev/null; then {change}; else {make}; fi || exit 1\n{enlist}"
+        users = known("passwd", filter(None, wanted.get("members", "").split(",")))
+        have = f"{SBIN}kx_need groupadd passwd\n{users}"
+        return f"{have}if getent group {name} >/dev/null; then {change}; else {make}; fi || exit 1\n{enlist}"
 
 
 def group(

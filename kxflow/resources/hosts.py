@@ -8,6 +8,7 @@ from typing import Final
 
 from attrs import frozen
 
+from kxflow.flow.edits import Edit, lines_of
 from kxflow.flow.ensure import Content, ensure, ensuring
 from kxflow.flow.step import Step
 from kxflow.resources import table
@@ -56,6 +57,15 @@ class HostsEntry:
     def within(self) -> str:
         """The file that it is a part of."""
         return FILE
+
+    def edit(self, before: State | None, after: State) -> Edit:
+        """The lines that have one of the names; of those there, only address and names were told."""
+        takes = lines_of(before, "entry")
+        return Edit(self._looks, lines_of(after, "entry"), takes, told=bool(takes))
+
+    def _looks(self, line: str) -> bool:
+        names = line.partition("#")[0].lower().split()[1:]
+        return not {each.lower() for each in self.names}.isdisjoint(names)
 
     @property
     def _given(self) -> dict[str, str]:

@@ -88,7 +88,7 @@ kx_running() {
   esac
 }
 kx_go() {
-  kx_there "$2" || kx_no "there is no service $2"
+  kx_there "$2" || kx_no "there is no service $2: install what brings it in an earlier step"
   case $1 in
     enable) kx_enable "$2" ;;
     disable) kx_disable "$2" ;;

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from attrs import evolve, field, frozen
 
-from kxflow.flow.ensure import Content, ensure
+from kxflow.flow.edits import Edit, lines_of
+from kxflow.flow.ensure import Content, Need, ensure
 from kxflow.flow.step import Step
+from kxflow.resources import needs
 from kxflow.resources.editing import (
     SPLICE,
     Pattern,
@@ -133,6 +136,26 @@ fi
 """
         made = command(begin + body + closing(self.path), sensitive=isinstance(self.text, Secret))
         return evolve(made, env={"KX_LINE": self.text}) if isinstance(self.text, Secret) else made
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """A file that is text."""
+        if self.present:
+            yield from needs.text_file(self.path, create=self.create)
+
+    def edit(self, before: State | None, after: State) -> Edit:
+        """One line for those in question, of which the probe told the first twenty."""
+        del after
+        exact = self.match is None and self.present  # a line that is there stays
+        puts = None if isinstance(self.text, Secret) else (self.text,) if self.present and self.text else ()
+        anywhere = self.place != Place()  # between other lines, too
+        return Edit(self._looks, puts, () if exact else lines_of(before, LINE, 20), told=anywhere)
+
+    def _looks(self, line: str) -> bool:
+        return (
+            isinstance(self.text, Secret)
+            or line == self.text
+            or (self.match is not None and self.match.may_match(line))
+        )
 
     def back(self, before: State) -> Command[Ensured] | None:
         """The whole file as it was; None where it was not kept."""

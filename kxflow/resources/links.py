@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from attrs import frozen
 
-from kxflow.flow.ensure import ensure, ensuring
+from kxflow.flow.ensure import Need, ensure, ensuring
 from kxflow.flow.step import Step
+from kxflow.resources import needs
 from kxflow.resources.absence import nothing
 from kxflow.resources.files import Presence, check_presence
 from kxflow.resources.paths import PathLike, remote_path, sh
@@ -52,6 +54,11 @@ class Link:
         if wanted["type"] == "link":
             return command(make_link(self.path, wanted["target"]))
         return put_back(self.path, wanted)
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """A folder to be in."""
+        if wanted:
+            yield needs.room(self.path)
 
     def back(self, before: State) -> Command[Ensured] | None:
         """What was there: nothing, another link, or a file as far as its content is known."""

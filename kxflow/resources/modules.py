@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from attrs import evolve, frozen
 
-from kxflow.flow.ensure import ensure, ensuring
+from kxflow.flow.ensure import Need, ensure, ensuring
 from kxflow.flow.step import Step
-from kxflow.resources import table
+from kxflow.resources import needs, table
 from kxflow.resources.accounts import SBIN
 from kxflow.resources.presence import Presence, is_wanted
 from kxflow.values.action import Command
@@ -60,6 +61,16 @@ class KernelModule:
         """What is read at every start."""
         return f"{FOLDER}/{self.called}.conf"
 
+    @property
+    def within(self) -> str:
+        """The file that its line is a part of."""
+        return self.file
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """What loads it."""
+        if "loaded" in wanted:
+            yield needs.program("modprobe", "kmod")
+
     def probe(self, wanted: State) -> str:
         """What the kernel has, and the line of the file, or that the file is empty."""
         see = table.see(self.file, _OURS, {"kx_name": self.called})
@@ -73,6 +84,7 @@ class KernelModule:
         parts = [SBIN]
         if "loaded" in wanted:
             change = f"modprobe {'' if wanted['loaded'] == 'yes' else '-r '}{self.called}"
+            change = f"{{ kx_need modprobe kmod; {change}; }}"
             parts.append(f'kx_n={self.called}\n{_LOADED}[ "$kx_l" = {wanted["loaded"]} ] || {change} || exit 1\n')
         if "persistent" in wanted:
             new = table.lines(self.called) if wanted["persistent"] == "yes" else ""
@@ -103,7 +115,7 @@ def kernel_module(
 
     States: `present`; `absent`: it is not loaded, nor asked for at the start. Probe: /sys/module, `lsmod` and the list
     of what is built in; the line in /etc/modules-load.d/NAME.conf. The host needs modprobe, Linux, and root. What is in
-    use, or built in, is not taken away: modprobe says so. Proved by recorded replies of lsmod and modprobe.
+    use, or built in, is not taken away: modprobe says so.
 
     Args:
         called: Its name; - and _ are the same.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from attrs import frozen
 
-from kxflow.flow.ensure import ensure, ensuring
+from kxflow.flow.edits import Edit
+from kxflow.flow.ensure import Need, ensure, ensuring
 from kxflow.flow.step import Step
 from kxflow.resources import fstab as tab
+from kxflow.resources import needs
 from kxflow.resources.accounts import SBIN
 from kxflow.resources.paths import PathLike, remote_path, sh
 from kxflow.resources.presence import Presence, is_wanted
@@ -134,6 +136,27 @@ class Mount:
         """Kind and path."""
         return ("mount", self.path)
 
+    @property
+    def within(self) -> str:
+        """The file that its line is a part of."""
+        return tab.FILE
+
+    def edit(self, before: State | None, after: State) -> Edit:
+        """The lines about it in fstab; of those there, not every blank was told."""
+        takes, puts = (tab.told(each, self.path, 2) for each in (before, after))
+        return Edit(self._looks, puts, takes, told=bool(takes))
+
+    def _looks(self, line: str) -> bool:
+        return tab.mangled(self.path) in line.split()[1:2]
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """What is to be mounted, where that has a path on the host."""
+        if wanted.get("mounted"):
+            yield needs.program("mount", "mount")
+            source = Wanted.read(wanted["mounted"]).source
+            if source.startswith("/") and not source.endswith("]"):
+                yield Need(f"[ -e {sh(source)} ]", f"there is no {source}", (source,))
+
     def probe(self, wanted: State) -> str:
         """The line in fstab, what the kernel says, and whether there is a mount point."""
         point = f"[ -e {sh(self.path)} ] && kx_say point yes || kx_say point no\n"
@@ -161,6 +184,7 @@ class Mount:
         if wanted.get("mounted"):
             change = self._mount(Wanted.read(wanted["mounted"]), wanted.get("fstab"))
         parts = [
+            f"[ ! -h {where} ] || [ -e {where} ] || kx_no {sh(f'{self.path} is a link that leads nowhere')}\n"
             f"[ -e {where} ] || {{ mkdir -p -- {where} && kx_made=1; }} || exit 1\n"
             if wanted.get("point") == "yes"
             else "",
@@ -170,7 +194,8 @@ class Mount:
         ]
         if wanted.get("mounted", "").split(" ")[0].endswith("]"):  # only fstab says where that came from
             parts[1], parts[2] = parts[2], parts[1]
-        return f"{SBIN}kx_d={where} kx_made=\n{''.join(parts)}"
+        need = "kx_need mount mount\n" if "mounted" in wanted else ""
+        return f"{SBIN}{need}kx_d={where} kx_made=\n{''.join(parts)}"
 
     def _tell(self, text: str) -> str:
         source, _, rest = text.partition(" ")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from attrs import frozen
 
-from kxflow.flow.ensure import ensure
+from kxflow.flow.ensure import Need, ensure
 from kxflow.flow.step import Step
+from kxflow.resources import needs
 from kxflow.resources.accounts import SBIN
 from kxflow.resources.paths import sh
 from kxflow.values.errors import InvalidError
@@ -44,12 +46,17 @@ class Hostname:
         said = {"static": _STATIC, "running": _RUNNING}
         return "".join(said[name] for name in wanted)
 
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """What sets it."""
+        yield needs.program("hostname", "hostname")
+
     def apply(self, wanted: State) -> str:
         """Both, or none: in a container the kernel's is often not to be set, and elsewhere the file."""
         static = wanted["static"]
         keep = f"printf '%s\\n' {sh(static)} | kx_put {FILE} '' '' ''" if static else f"rm -f -- {FILE}"
         return f"""\
-{SBIN}kx_b=$(uname -n)
+{SBIN}kx_need hostname hostname
+kx_b=$(uname -n)
 hostname {sh(wanted["running"])} || exit 1
 ({keep}) || {{ hostname "$kx_b"; exit 1; }}
 """

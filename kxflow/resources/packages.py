@@ -108,6 +108,12 @@ class Package:
         text = self._text(wanted, _DO, "kx_do", change=True)
         return cast("Command[Any]", shell(text + taking_back(self.made)))
 
+    def after(self, left: State, wanted: State) -> State | None:
+        """What there is of each where earlier steps of a plan leave some of them so; None: that cannot be known."""
+        found = {name: _found(state, wanted[name]) for name, state in left.items()}
+        known = {name: state for name, state in found.items() if state is not None}
+        return State(known) if len(known) == len(found) else None
+
     def _text(self, wanted: State, define: str, call: str, *, change: bool) -> str:
         latest = "latest" in wanted.values()
         pairs = " ".join(f"{sh(name)} {sh(value)}" for name, value in wanted.items())
@@ -145,6 +151,24 @@ class Package:
         if any(other == "purged" and one not in _GONE for one, other in pairs):
             return "configuration as it comes with them, also where it was changed"
         return ""
+
+
+_AWAY: Final = ("absent", "purged")
+
+
+def _found(left: str, wanted: str) -> str | None:
+    """What is found of a package that was left in a state, told as it is wanted where it is that; None: not known."""
+    if left == wanted or (left, wanted) == ("purged", "absent"):
+        return wanted
+    if left in _AWAY:
+        return None if wanted in _AWAY else left
+    if wanted == "installed":
+        return wanted
+    if wanted in _AWAY:
+        return left
+    if wanted == "latest" or left in ("installed", "latest") or left.endswith("*"):
+        return None
+    return wanted if wanted.endswith("*") and left.startswith(wanted[:-1]) else left
 
 
 def _back(found: str, *, purge: bool) -> str:

@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
 from frozendict import frozendict
 
 from kxflow.resources.regex_nodes import (
@@ -56,6 +56,7 @@ class Ere:
         groups: Number of each of Python's groups in it, by number and by name.
         empty: It matches where nothing is.
         lazy: It had `*?` and the like, which only matters where a match is replaced.
+        pattern: Python's.
     """
 
     text: str
@@ -63,6 +64,11 @@ class Ere:
     groups: frozendict[int | str, int] = frozendict()
     empty: bool = False
     lazy: bool = False
+    pattern: re.Pattern[str] | None = field(default=None, eq=False, repr=False)
+
+    def may_match(self, line: str) -> bool:
+        """The host may find it in a line; of one that is all ASCII it is known."""
+        return self.pattern is None or not line.isascii() or self.pattern.search(line) is not None
 
 
 def to_ere(pattern: str | re.Pattern[str], where: str = "match") -> Ere:
@@ -86,7 +92,7 @@ def to_ere(pattern: str | re.Pattern[str], where: str = "match") -> Ere:
     writer = _Writer(marked=parser.marked)
     ere = writer.write(node)
     writer.groups.update({name: writer.groups[number] for name, number in compiled.groupindex.items()})
-    return Ere(ere, parser.marked, frozendict(writer.groups), is_empty(node), parser.lazy)
+    return Ere(ere, parser.marked, frozendict(writer.groups), is_empty(node), parser.lazy, compiled)
 
 
 def literal(text: str) -> str:

@@ -43,7 +43,8 @@ def reboot(
     Step('reboot')
 
     A host that does not come back in time is Lost, one that is there and did not restart is Failed. Meanwhile nothing
-    else is done there. Linux only.
+    else is done there. Linux only. It is ordered by `systemctl`, `shutdown` or `reboot`, whichever is there first;
+    systemd was proved by restarting clones, the others are not.
 
     Args:
         only_if: Shell text; the host is restarted where it ends with 0, and the step is Skipped where it ends with 1.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from attrs import frozen
 
-from kxflow.flow.ensure import Content, ensure
+from kxflow.flow.edits import Edit, lines_of
+from kxflow.flow.ensure import Content, Need, ensure
 from kxflow.flow.step import Step
+from kxflow.resources import needs
 from kxflow.resources.editing import Pattern, closing, opening, seeing, step_name
 from kxflow.resources.files import restored
 from kxflow.resources.paths import PathLike, remote_path, sh
@@ -47,6 +50,10 @@ class Replacement:
         return self.path
 
     @property
+    def _endless(self) -> str:
+        return f"{self.path}: what it would be replaced by would be replaced again, without an end"
+
+    @property
     def _sed(self) -> str:
         """A `sed` that replaces, from stdin to stdout."""
         its = f"s{_DELIMITER}{self.ere.text}{_DELIMITER}{self.text}{_DELIMITER}g"
@@ -58,7 +65,7 @@ class Replacement:
         """Whether replacing would change something, by digests; and then what."""
         path = sh(self.path)
         return f"""\
-{seeing(self.path, f"kx_no {sh(f'there is no file {self.path}')}")}
+{seeing(self.path, f"kx_no {sh(f'there is no file {self.path}: make it in an earlier step')}")}
 kx_new() {{ {self._sed} <{path}; }}
 kx_y=$(kx_new | kx_sha256) && kx_z=$(kx_sha256 <{path}) || exit 1
 if [ "$kx_y" = "$kx_z" ]; then kx_say {PENDING} ''; exit; fi
@@ -68,14 +75,25 @@ printf '%s\\n' "${{kx_y:-something}}" | kx_say_all {PENDING}"""
     def apply(self, wanted: State) -> Command[Any]:
         """A new file in the place of the old one."""
         path, failed = sh(self.path), sh(f"cannot write {self.path}")
-        endless = sh(f"{self.path}: what it would be replaced by would be replaced again, without an end")
         return command(f"""\
-{opening(self.path, f"kx_no {sh(f'there is no file {self.path}')}")}
+{opening(self.path, f"kx_no {sh(f'there is no file {self.path}: make it in an earlier step')}")}
 kx_y=$({self._sed} <{path} >"$kx_up" && sed -n '$=' <"$kx_up") || kx_no {failed}
 [ "${{kx_y:-0}}" -eq "$kx_last" ] || kx_no {failed}
 kx_y=$({self._sed} <"$kx_up" | kx_sha256) && kx_z=$(kx_sha256 <"$kx_up") || kx_no {failed}
-[ "$kx_y" = "$kx_z" ] || kx_no {endless}
+[ "$kx_y" = "$kx_z" ] || kx_no {sh(self._endless)}
 {closing(self.path)}""")
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """A file that is text; and that replacing comes to an end."""
+        yield from needs.text_file(self.path, create=False)
+        once = f"{self._sed} <{sh(self.path)}"
+        again = f'[ "$({once} | {self._sed} | kx_sha256)" = "$({once} | kx_sha256)" ]'
+        yield Need(f"LC_ALL=C\nexport LC_ALL\n{again}", self._endless, (self.path,), packed=False)
+
+    def edit(self, before: State | None, after: State) -> Edit:
+        """What comes of a line that matches, only the host can tell."""
+        del after
+        return Edit(self.ere.may_match, None, lines_of(before, PENDING, 20))
 
     def back(self, before: State) -> Command[Ensured] | None:
         """The whole file as it was; None where it was not kept."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final, cast
 
 from attrs import frozen
 
 from kxflow.flow.actions import shell
-from kxflow.flow.ensure import ensure, ensuring
+from kxflow.flow.ensure import Need, ensure, ensuring
 from kxflow.flow.step import Step, command
 from kxflow.resources.inits import INITS, InitName, words
 from kxflow.resources.paths import sh
@@ -34,6 +35,10 @@ _DO: Final = {
 }
 
 
+def _none(name: str) -> str:
+    return f"there is no service {name}: install what brings it in an earlier step"
+
+
 @frozen
 class Service:
     """A service by its name, and what starts it; the host's own where None."""
@@ -55,11 +60,21 @@ class Service:
     def apply(self, wanted: State) -> Command[Any]:
         """First what lets it start, then whether it runs."""
         name = sh(self.name)
-        lines = [f"kx_there {name} || kx_no {sh(f'there is no service {self.name}')}"]
+        lines = [f"kx_there {name} || kx_no {sh(_none(self.name))}"]
         for (attribute, value), (ask, action) in _DO.items():
             if wanted.get(attribute) == value:
                 lines.append(f'{ask.format(name=name)}; [ "$is" = {value} ] || kx_go {action} {name}')
         return cast("Command[Any]", shell(words(self.init) + "\n".join(lines)))
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """That it is there."""
+        name = sh(self.name)
+        places = (f"/etc/init.d/{self.name}", *(f"{each}/systemd" for each in ("/etc", "/lib", "/run", "/usr")))
+        yield Need(
+            f"{words(self.init)}kx_there {name}",
+            f"there is no service {self.name}: install what brings it in an earlier step",
+            places,
+        )
 
     def back(self, before: State) -> Command[Ensured] | None:
         """As it was, where that is something that can be brought about."""
@@ -120,7 +135,7 @@ def _checked(unit: str, init: InitName | None) -> str:
 
 def _now(action: str, unit: str, init: InitName | None, name: str | None) -> Step[Output]:
     where = sh(_checked(unit, init))
-    text = f"{words(init)}kx_there {where} || kx_no {sh(f'there is no service {unit}')}\nkx_go {action} {where}\n"
+    text = f"{words(init)}kx_there {where} || kx_no {sh(_none(unit))}\nkx_go {action} {where}\n"
     return command(f"{action} {unit}" if name is None else name, text, one_shot=True)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from attrs import evolve, field, frozen
 
 from kxflow.flow.actions import shell
-from kxflow.flow.ensure import Content, ensuring
-from kxflow.resources.accounts import SBIN, entry, say_all, say_some
+from kxflow.flow.ensure import Content, Need, ensuring
+from kxflow.resources import needs
+from kxflow.resources.accounts import SBIN, entry, known, say_all, say_some
 from kxflow.resources.paths import sh
 from kxflow.values.action import Command
 from kxflow.values.secret import Secret
@@ -154,15 +155,42 @@ class User:
         secret = {} if self.password is None or "password" not in wanted else {_SECRET: self.password}
         return cast("Command[Any]", shell(f"{_HOLD}{SBIN}{text}", env=secret))
 
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """The tools, its groups, and a number and a name that are free."""
+        yield needs.program("useradd", "passwd")
+        own = wanted.get("group") or wanted.get("gid")
+        if own and not {"group", "gid"} <= wanted.keys():  # what is known by both is made with it
+            yield needs.group(own)
+        for each in (*_split(wanted.get("groups", "")), *_split(wanted.get("among", ""))):
+            yield needs.group(each)
+        if uid := wanted.get("uid"):
+            yield needs.free("passwd", uid, self.login)
+        if wanted and not own:
+            yield self._no_group
+
+    @property
+    def _no_group(self) -> Need:
+        """Where each user gets a group of his own, none of that name may be there when he is made."""
+        name = sh(self.login)
+        habit = "grep -q '^USERGROUPS_ENAB[[:space:]]*yes' /etc/login.defs"
+        test = needs.any_of(f"getent passwd {name}", f"! getent group {name}", f"! {habit}")
+        why = f"there is a group {self.login} already: group={self.login!r} makes it the user's own"
+        return Need(
+            test, why, ("/etc/passwd", "/etc/group", "/etc/login.defs"), (("user", ""), ("group", "")), packed=False
+        )
+
     def _take(self) -> str:
         name = sh(self.login)
         clear = _CLEAR if self.clears == "skeleton" else ""
-        return f"{entry('passwd', name)}userdel {'-r ' if self.clears == 'home' else ''}{name} || exit 1\n{clear}"
+        take = f"userdel {'-r ' if self.clears == 'home' else ''}{name} || exit 1\n"
+        return f"kx_need userdel passwd\n{entry('passwd', name)}{take}{clear}"
 
     def _bring(self, wanted: State) -> str:
         name = sh(self.login)
         parts = [
+            "kx_need useradd passwd\n",
             _own_group(wanted),
+            known("group", self._groups(wanted)),
             self._make_or_change(wanted),
             *(_leave(name, group) for group in self._unwanted(wanted)),
             self._set_password(wanted),
@@ -173,6 +201,12 @@ class User:
         if folder := wanted.get("folder"):
             parts += [entry("passwd", name, "exit 1"), _FURNISH if folder == "yes" else _CLEAR]
         return "".join(parts)
+
+    def _groups(self, wanted: State) -> tuple[str, ...]:
+        """Groups that are to be there."""
+        own = wanted.get("group", wanted.get("gid"))
+        more = {*_split(wanted.get("groups", "")), *_split(wanted.get("among", ""))}
+        return (*(() if own is None else (own,)), *sorted(more))
 
     def _make_or_change(self, wanted: State) -> str:
         name = sh(self.login)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from typing import Any, Final, cast
 
 from attrs import evolve, frozen
 
 from kxflow.flow.actions import shell
-from kxflow.flow.ensure import Content, ensure, ensuring
+from kxflow.flow.ensure import Content, Need, ensure, ensuring
 from kxflow.flow.step import Step
+from kxflow.resources import needs
 from kxflow.resources.accounts import SBIN
 from kxflow.resources.paths import ask_rights, own_words, sh
 from kxflow.resources.presence import Presence, is_wanted
@@ -26,15 +28,27 @@ RIGHTS: Final = {"mode": "440", "uid": "0", "gid": "0"}  # sudo refuses any othe
 WHOLE: Final[State] = as_state({"sha256": "", **RIGHTS})
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
+# The first complaint names a line: `PATH:LINE:COLUMN: WORDS`, of older ones `>>> PATH: WORDS near line LINE <<<`.
+_WHY: Final = """\
+kx_l=$(printf '%s\\n' "$kx_e" | sed -n \
+-e 's/^\\/[^:]*:\\([0-9][0-9]*\\)\\(:[0-9][0-9]*\\)*: */\\1 /p' \
+-e 's/^>>> [^:]*: \\(.*\\) near line \\([0-9][0-9]*\\) <<<$/\\2 \\1/p' | head -n 1)
+[ -z "$kx_l" ] || printf '%s: %s\\n' "line ${kx_l%% *}: ${kx_l#* }" "$(sed -n "${kx_l%% *}p" "$kx_c")" >&2
+kx_no 'visudo does not take it'
+"""
 # The file to be tried has a dot in its name: sudo does not read it.
 _TRY: Final = f"""\
+kx_need visudo sudo
+kx_dir {FOLDER} || exit 1
 kx_c=$(mktemp -- {FOLDER}/.kx.XXXXXXXX) || exit 1
 trap 'rm -f -- "$kx_c"' EXIT
 trap 'exit 143' TERM
 trap 'exit 130' INT
 trap 'exit 129' HUP
 cat >"$kx_c" || exit 1
-visudo -c -f "$kx_c" >&2 || kx_no 'visudo does not take it'
+kx_e=$(LC_ALL=C visudo -c -f "$kx_c" 2>&1) || {{
+printf '%s\\n' "$kx_e" >&2
+{_WHY}}}
 """
 
 
@@ -56,6 +70,11 @@ class Sudoers:
     def path(self) -> str:
         """Where it is."""
         return f"{FOLDER}/{self.called}"
+
+    @property
+    def within(self) -> str:
+        """The file that it is."""
+        return self.path
 
     @property
     def key(self) -> tuple[str, str]:
@@ -80,6 +99,16 @@ kx_stat {where} || exit 1
         put = f"kx_put {sh(self.path)} {own_words(wanted)}"
         text = f'{SBIN}{_TRY}({put} <"$kx_c")' if self.tried else put
         return cast("Command[Any]", shell(text, stdin=self.content))
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """What tries the rules, a folder for them, and that they are taken."""
+        if not (wanted and self.tried):
+            return
+        yield needs.program("visudo", "sudo")
+        yield Need(f"[ -d {FOLDER} ]", f"there is no folder {FOLDER}: it comes with sudo", (FOLDER,))
+        rules = (self.content or b"").decode("utf-8", "surrogateescape")
+        taken = f"command -v visudo >/dev/null || exit 0\nprintf %s {sh(rules)} | visudo -c -f -"
+        yield Need(SBIN + taken, "visudo does not take it", packed=False)
 
     def back(self, before: State) -> Command[Ensured] | None:
         """Towards what was found, right or wrong; None where its content was not kept."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from attrs import frozen
 
-from kxflow.flow.ensure import ensure
+from kxflow.flow.edits import Edit
+from kxflow.flow.ensure import Need, ensure
 from kxflow.flow.step import Step
 from kxflow.resources import fstab as tab
+from kxflow.resources import needs
 from kxflow.resources.accounts import SBIN
 from kxflow.resources.paths import PathLike, remote_path, sh
 from kxflow.resources.presence import Presence, is_wanted
@@ -70,6 +73,9 @@ trap - EXIT
 """
 
 
+_REFUSED: Final = 'kx_no "the kernel does not swap to $real: it takes root, and a file system such as ext4 or xfs"'
+
+
 @frozen
 class Swap:
     """A swap file at a path, with a priority where that is seen to."""
@@ -80,6 +86,25 @@ class Swap:
     def key(self) -> tuple[str, str]:
         """Kind and path."""
         return ("swap", self.path)
+
+    @property
+    def within(self) -> str:
+        """The file that its line is a part of."""
+        return tab.FILE
+
+    def edit(self, before: State | None, after: State) -> Edit:
+        """The lines about it in fstab; of those there, not every blank was told."""
+        takes, puts = (tab.told(each, self.path, 1) for each in (before, after))
+        return Edit(self._looks, puts, takes, told=bool(takes))
+
+    def _looks(self, line: str) -> bool:
+        return tab.mangled(self.path) in line.split()[0:1]
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """What makes it, and a folder to be in."""
+        if wanted:
+            yield needs.program("mkswap", "util-linux")
+            yield needs.room(self.path)
 
     def probe(self, wanted: State) -> str:
         """The file, /proc/swaps, and the line in fstab."""
@@ -96,7 +121,7 @@ class Swap:
 
     def apply(self, wanted: State) -> str:
         """The file, then the kernel, then fstab; a file that the kernel does not take goes again."""
-        begin = f"{SBIN}kx_d={sh(self.path)} kx_new=\n{_LOOK}"
+        begin = f"{SBIN}kx_need mkswap util-linux\nkx_d={sh(self.path)} kx_new=\n{_LOOK}"
         if not wanted:
             tell = f"({tab.put(self.path, 1, '')}) || exit 1\n"
             off = '[ $kx_on = no ] || swapoff -- "$real" || exit 1\n'
@@ -123,7 +148,7 @@ class Swap:
             return '[ $kx_on = no ] || swapoff -- "$real" || exit 1\n'
         priority = wanted.get("priority")
         flag = f"-p {priority} " if priority and priority.isdecimal() else ""
-        on = f'swapon {flag}-- "$real" || {{ [ -z "$kx_new" ] || rm -f -- "$real"; exit 1; }}'
+        on = f'swapon {flag}-- "$real" || {{ [ -z "$kx_new" ] || rm -f -- "$real"; {_REFUSED}; }}'
         off = '[ $kx_on = no ] || { swapoff -- "$real" && kx_on=no; } || exit 1'
         off = "" if priority is None else f'[ "$kx_pri" = {sh(priority)} ] || {off}\n'
         return f"{off}if [ $kx_on = no ]; then {on}; fi\n"

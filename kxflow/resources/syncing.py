@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, cast
 
 from attrs import evolve, field, frozen
 
-from kxflow.flow.ensure import Content, ensure, ensuring
+from kxflow.flow.ensure import Content, Need, ensure, ensuring
 from kxflow.flow.step import Step
-from kxflow.resources import trees
+from kxflow.resources import needs, trees
 from kxflow.resources.absence import KEPT
 from kxflow.resources.parcels import Parcel
 from kxflow.resources.paths import Account, PathLike, account, mode_text, parent_of, remote_path, sh, word_chunks
@@ -92,6 +92,11 @@ cd -- {where} || exit 1
             detail=f"{self._enter()}kx_all", wanted=listing if len(listing) <= TEXT_LIMIT else None, keep=LISTED
         )
 
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """A folder to be in."""
+        if wanted:
+            yield needs.room(self.path)
+
     def apply(self, wanted: State) -> Command[Any]:
         """What depends on what is there; for undo: back to a list, as far as no content is needed for that."""
         if not wanted:
@@ -149,7 +154,7 @@ cd -- {where} || exit 1
         steps: list[str] = [
             f"""\
 if [ ! -e {where} ]; then
-  [ -d {sh(parent)} ] || kx_no {sh(f"there is no folder {parent}: make it in an earlier step")}
+  kx_dir {sh(parent)} || exit 1
   (umask 022; mkdir -- {where}) || exit 1
 fi
 cd -- {where} || exit 1
@@ -204,7 +209,7 @@ cd -- {where} || exit 1
             if len(mode) > 3:
                 special.append(f"chmod -- {mode} {sh(place)} || kx_no {failed}\n")
         lines = [
-            f"chown -- {sh(who)} {some} || kx_no {failed}\n"
+            f"kx_chown -- {sh(who)} {some} || kx_no {failed}\n"
             for who, names in owners.items()
             for some in word_chunks(names)
         ]
@@ -220,7 +225,7 @@ cd -- {where} || exit 1
         for entry in reversed(plan.rights):
             modes.setdefault(entry.mode.partition(":")[0], []).append(entry.name)
         for who, names in owners.items():
-            each(f"chown -h -- {sh(who)}", names)
+            each(f"kx_chown -h -- {sh(who)}", names)
         for mode, names in modes.items():
             each(f"chmod -- 00{mode}", names)
 
@@ -240,7 +245,7 @@ cd -- {where} || exit 1
 
 # umask: busybox keeps modes only as root, whatever -p says; nobody else can enter the folder.
 _UNPACK: Final = """\
-command -v tar >/dev/null || kx_no 'there is no tar on this host'
+kx_need tar tar
 kx_root=$(pwd -P && echo x)
 kx_root=${kx_root%%?x}
 kx_s=$(mktemp -d -- "$kx_root/.kx.XXXXXXXX" && echo x) || exit 1

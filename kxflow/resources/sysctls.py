@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from attrs import evolve, frozen
 
-from kxflow.flow.ensure import ensure, ensuring
+from kxflow.flow.edits import Edit, lines_of
+from kxflow.flow.ensure import Need, ensure, ensuring
 from kxflow.flow.step import Step
-from kxflow.resources import table
+from kxflow.resources import needs, table
 from kxflow.resources.accounts import SBIN
 from kxflow.resources.paths import PathLike, remote_path, sh
 from kxflow.resources.presence import Presence, is_wanted
@@ -64,6 +66,28 @@ class Sysctl:
         """Kind and name."""
         return ("sysctl", self.name)
 
+    @property
+    def within(self) -> str:
+        """The file that its line is a part of."""
+        return self.file
+
+    def edit(self, before: State | None, after: State) -> Edit:
+        """The lines about it; what they hold was told without its blanks."""
+        told = (lines_of(each, "persistent") for each in (before, after))
+        takes, puts = (None if each is None else tuple(f"{self.name} = {value}" for value in each) for each in told)
+        return Edit(self._looks, puts, takes, told=bool(takes))
+
+    def _looks(self, line: str) -> bool:
+        return line.partition("=")[0].strip(" \t-") in (self.name, self.path)
+
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """That the kernel has it, where its own value is seen to."""
+        if "value" in wanted:
+            yield needs.program("sysctl", "procps")
+            live = f"/proc/sys/{self.path}"
+            why = f"this kernel has no {live}: mend the name, or load the module that brings it"
+            yield Need(f"[ -e {sh(live)} ]", why, (live,), (("kernel_module", ""),))
+
     def probe(self, wanted: State) -> str:
         """What the kernel has, blanks made one, and the last line of the file about it, or that the file is empty."""
         live = f"/proc/sys/{self.path}"
@@ -80,15 +104,21 @@ class Sysctl:
     def apply(self, wanted: State) -> str:
         """Both, or none: what the kernel does not take is not kept, and what cannot be kept is taken back."""
         if "persistent" not in wanted:
-            return SBIN + self._set(sh(wanted["value"]))
+            return SBIN + self._able + self._set(sh(wanted["value"]))
         keep = f"({self._keep(wanted['persistent'])})"
         if "value" not in wanted:
             return SBIN + keep
         return f"""\
-{SBIN}kx_b=$(cat {sh(f"/proc/sys/{self.path}")} 2>/dev/null)
+{SBIN}{self._able}kx_b=$(cat {sh(f"/proc/sys/{self.path}")} 2>/dev/null)
 {self._set(sh(wanted["value"]))} || exit 1
 {keep} || {{ {self._set('"$kx_b"')}; exit 1; }}
 """
+
+    @property
+    def _able(self) -> str:
+        live = sh(f"/proc/sys/{self.path}")
+        words = sh(f"this kernel has no /proc/sys/{self.path}: mend the name, or load the module that brings it")
+        return f"kx_need sysctl procps\n[ -e {live} ] || kx_no {words}\n"
 
     def back(self, before: State) -> Command[Ensured]:
         """What was found; the file goes where nothing is left, or stays as empty as it was."""

@@ -58,6 +58,11 @@ class SystemdUnit:
         return f"{FOLDER}/{self.name}"
 
     @property
+    def within(self) -> str:
+        """The file that it is."""
+        return self.path
+
+    @property
     def unit(self) -> str:
         """A unit that is read from it; of a template, one of those that it could make."""
         return self.name.partition(".d/")[0].replace("@.", "@kxflow.")

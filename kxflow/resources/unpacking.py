@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from attrs import evolve, frozen
 
-from kxflow.flow.ensure import ensure, ensuring
+from kxflow.flow.ensure import Need, ensure, ensuring
 from kxflow.flow.step import Step
+from kxflow.resources import needs
 from kxflow.resources.archives import Format, check_members, format_of
 from kxflow.resources.paths import Account, PathLike, account, parent_of, remote_path, sh, sha256_text
 from kxflow.resources.present import command
@@ -144,6 +146,17 @@ kx_y=none kx_was=none
 kx_y=$(kx_seen {stamp}) || exit 1
 if [ "$kx_y" = "$kx_was" ]; then kx_say files {sh(AS_UNPACKED)}; else kx_say files changed; fi"""
 
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """What unpacks it, an archive that is on the host, a folder to be in."""
+        if not wanted:
+            return
+        tool = _TOOLS[self.kind][0]
+        yield needs.program(tool, tool)
+        if not isinstance(self.archive, Upload):
+            archive = f"[ -f {sh(self.archive)} ]"
+            yield Need(archive, f"there is no archive {self.archive}", (self.archive,))
+        yield needs.room(self.path)
+
     def apply(self, wanted: State) -> Command[Any]:
         """Into a folder of its own, looked at there, and then in place; for undo: away with it."""
         if not wanted:
@@ -161,12 +174,12 @@ if [ "$kx_y" = "$kx_was" ]; then kx_say files {sh(AS_UNPACKED)}; else kx_say fil
         digest = "" if self.digest is None else f'[ "$kx_a" = {self.digest} ] || kx_no {sh(f"{shown} is another file")}'
         return f"""\
 {_SEEN}{_AWAY}
-command -v {tool} >/dev/null 2>&1 || kx_no 'there is no {tool} on this host'
+kx_need {tool} {tool}
 [ -f {archive} ] || kx_no {sh(f"there is no archive {shown}")}
 kx_a=$(kx_sha256 <{archive}) || exit 1
 {digest}
 [ ! -e {where} ] || [ -d {where} ] || kx_no {sh(f"{self.path} is there and no directory")}
-[ -d {sh(parent)} ] || kx_no {sh(f"there is no folder {parent}: make it in an earlier step")}
+kx_dir {sh(parent)} || exit 1
 if [ -d {where} ]; then cd -- {where}; else cd -- {sh(parent)}; fi || exit 1
 umask 022
 kx_root=$(pwd -P && echo x)
@@ -184,7 +197,7 @@ kx_y=$({{ {names.replace("%s", archive)}; }} 2>&1 | grep -E '^/|(^|/)\\.\\.(/|$)
 mkdir -- "$kx_s/new" && cd -- "$kx_s/new" && {unpack.replace("%s", archive)} || kx_no {sh(f"cannot unpack {shown}")}
 {'rm -f -- "$kx_up"' if sent else ""}
 {self._strip()}{_SAFE}
-{"" if not self.owner else f"chown -R -h -- {sh(self.owner)} . || kx_no {failed}"}
+{"" if not self.owner else f"kx_chown -R -h -- {sh(self.owner)} . || kx_no {failed}"}
 find . ! -type d | LC_ALL=C sort >"$kx_s/names"
 {self._in_place()}
 """

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterable
-from typing import Final, Literal, TypeAlias
+from contextlib import suppress
+from typing import Final, TypeAlias
 
 from kxflow.flow.ensure import ensure
 from kxflow.flow.step import Step
@@ -17,8 +18,9 @@ from kxflow.values.errors import InvalidError
 from kxflow.values.secret import Secret
 from kxflow.values.state import Ensured
 
-Expiry: TypeAlias = dt.date | Literal["never"]
+Expiry: TypeAlias = dt.date | str
 
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _EPOCH: Final = dt.date(1970, 1, 1)
 _HASH: Final = re.compile(rb"\$[0-9A-Za-z-]+\$[!-9;-~]+|[./0-9A-Za-z]{13}|[*!]{1,2}")
 
@@ -65,7 +67,7 @@ def user(
         comment: Its full name, mostly.
         password: A hash as crypt(3) gives it, or `Secret("*")` for none; a lock stays, unless `locked` is given.
         locked: Nobody gets in by its password; keys still do.
-        expires: The first day on which nobody gets in at all, or `"never"`.
+        expires: The first day on which nobody gets in at all: a date, also as text (`"2030-01-01"`), or `"never"`.
         system: Where it is made: with a number of the system's, and without a home.
         create_home: Its home is to be there; where not given it is made with the account.
         remove_home: Absent: its home goes with it.
@@ -144,8 +146,12 @@ def _secret(login: str, password: Secret | None) -> dict[str, str]:
 def _days(expires: object) -> str:
     if expires == "never":
         return "never"
-    if isinstance(expires, dt.datetime):
-        expires = expires.date()
-    if not isinstance(expires, dt.date) or expires < _EPOCH:
-        raise InvalidError(f"expires={expires!r} cannot be", 'give a date from 1970 on, or "never"')
-    return str((expires - _EPOCH).days)
+    day = expires
+    if isinstance(expires, str) and _DAY.fullmatch(expires):
+        with suppress(ValueError):  # the 30th of February
+            day = dt.date.fromisoformat(expires)
+    if isinstance(day, dt.datetime):
+        day = day.date()
+    if not isinstance(day, dt.date) or day < _EPOCH:
+        raise InvalidError(f"expires={expires!r} cannot be", 'give a day from 1970 on, as "2030-01-01", or "never"')
+    return str((day - _EPOCH).days)

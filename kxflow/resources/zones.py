@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from attrs import frozen
 
-from kxflow.flow.ensure import ensure, ensuring
+from kxflow.flow.ensure import Need, ensure, ensuring
 from kxflow.flow.step import Step
 from kxflow.resources.paths import sh
 from kxflow.values.action import Command
@@ -56,16 +57,26 @@ class Timezone:
             return f"rm -f -- {LINK} && {put}"
         there = sh(f"{DATA}/{zone}")
         return f"""\
-[ -f {there} ] || kx_no {sh(f"no time zone {zone} on this host: there is no {DATA}/{zone}")}
+[ -d {DATA} ] || kx_no 'there is no {DATA} on this host: install the package tzdata in an earlier step'
+[ -f {there} ] || kx_no {sh(_unknown(zone))}
 kx_t=$(mktemp -d -- {LINK}.XXXXXXXX) || exit 1
 trap 'rm -rf -- "$kx_t"' EXIT
 ln -s -- {there} "$kx_t/localtime" && mv -f -- "$kx_t/localtime" /etc/ || exit 1
 ({put})
 """
 
+    def needs(self, wanted: State) -> Iterator[Need]:
+        """That the host knows the zone."""
+        if zone := wanted["localtime"]:
+            yield Need(f"[ -f {sh(f'{DATA}/{zone}')} ]", _unknown(zone), (f"{DATA}/{zone}",))
+
     def back(self, before: State) -> Command[Ensured] | None:
         """Towards what was found; None where that was no link."""
         return None if before.get("localtime") == COPIED else ensuring(self, before)
+
+
+def _unknown(zone: str) -> str:
+    return f"no time zone {zone} on this host: there is no {DATA}/{zone}"
 
 
 def timezone(zone: str, *, name: str | None = None) -> Step[Ensured]:

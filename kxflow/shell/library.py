@@ -12,6 +12,11 @@ always the old or the new one, never a mix. What is there and no file is refused
 kx_open PATH            a temporary file beside the target into kx_up: fill it, then kx_put takes it as the content
 kx_own PATH MODE OWNER GROUP
 owner and mode of what is there, where not empty
+kx_chown OPTION… OWNER:GROUP PATH…
+chown, that says what to do about an owner or group that there is not
+kx_dir PATH [WHAT_TO_DO]
+fails where a path leads to no folder, and says so
+kx_need TOOL PACKAGE    ends where a program is missing, and says which package has it
 kx_no TEXT              say why it cannot be done, and end with 1
 
 They use kx_x, kx_z, kx_k, kx_t, kx_m, kx_o and kx_p for themselves: what is kept in these over a word is lost.
@@ -25,6 +30,17 @@ from kxflow.shell.preamble import dense
 
 _TEXT: Final = r"""
 kx_no() { printf '%s\n' "$1" >&2; exit 1; }
+kx_need() {
+  command -v "$1" >/dev/null 2>&1 ||
+    kx_no "there is no $1 on this host: install the package $2 in an earlier step"
+}
+kx_dir() {
+  [ -d "$1" ] && return
+  if [ -e "$1" ]; then kx_x="$1 is there and no folder"
+  else kx_x="there is no folder $1: ${2:-make it in an earlier step}"; fi
+  printf '%s\n' "$kx_x" >&2
+  return 1
+}
 kx_say() {
   kx_x=$2 kx_z=
   case $kx_x in
@@ -88,15 +104,21 @@ kx_real() {
   done
 }
 
+kx_chown() {
+  kx_x=$(LC_ALL=C chown "$@" 2>&1) && return
+  case $kx_x in *'invalid '[ug]* | *'unknown '[ug]* | *'illegal '[ug]*) kx_x="$kx_x: make it in an earlier step" ;; esac
+  printf '%s\n' "$kx_x" >&2
+  return 1
+}
 # With less than five digits GNU's chmod leaves a folder its setuid and setgid.
 kx_own() {
-  [ -z "$3$4" ] || chown -- "$3${4:+:$4}" "$1" || return 1
+  [ -z "$3$4" ] || kx_chown -- "$3${4:+:$4}" "$1" || return 1
   [ -z "$2" ] || chmod -- "00$2" "$1"
 }
 kx_beside() {
-  case $real in */*) kx_x=${real%/*}/ ;; *) kx_x=./ ;; esac
-  [ -d "$kx_x" ] || { printf '%s\n' "there is no folder ${kx_x%/}: make it in an earlier step" >&2; return 1; }
-  kx_t=$(mktemp -- "$kx_x.kx.XXXXXXXX" && echo x) || return 1
+  case $real in /*) kx_x=${real%/*} kx_x=${kx_x:-/} ;; */*) kx_x=${real%/*} ;; *) kx_x=. ;; esac
+  kx_dir "$kx_x" || return 1
+  kx_t=$(mktemp -- "${kx_x%/}/.kx.XXXXXXXX" && echo x) || return 1
   kx_t=${kx_t%?x}
 }
 kx_sweep() {

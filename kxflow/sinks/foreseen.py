@@ -10,14 +10,14 @@ from kxflow.sinks.escape import visible
 from kxflow.sinks.wording import clipped, count
 from kxflow.values.plan import Effect, Plan, Planned
 
-_MARKS: Final = {Effect.change: "~", Effect.none: "=", Effect.unknown: "?"}
-_TONES: Final = {"+": "green", "-": "red", "@": "cyan", "~": "yellow", "?": "magenta"}
+_MARKS: Final = {Effect.fail: "!", Effect.change: "~", Effect.none: "=", Effect.unknown: "?"}
+_TONES: Final = {"+": "green", "-": "red", "@": "cyan", "!": "bold red", "~": "yellow", "?": "magenta"}
 _NAMED: Final = 8
 _DIFF_LINES: Final = 60
 
 
 def show(plan: Plan, file: TextIO, *, color: bool | None = None, every: bool = False) -> None:
-    """Write a plan: a line for each step that would change something or is not known, its hosts, its diff; a tally.
+    """Write a plan: a line for each step but those that would change nothing, its hosts, its diff; a tally.
 
     Args:
         plan: What to show. Bytes from hosts are written out, so that none acts on a terminal.

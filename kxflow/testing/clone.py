@@ -192,10 +192,10 @@ def clone_fleet(
 ) -> Iterator[CloneFleet]:
     """Copy-on-write clones of this machine: what is done to them is real, and gone with them.
 
-    Each has its own files, processes, host name, `/dev`, and empty `/tmp`, `/run` and home of root. Kernel, clock and
-    network are the machine's: a clone sees its addresses and packages come from where they always do, but cannot
-    change any of it; `/proc/sys` and `/sys` are read-only. A service that listens on all addresses is in the way of
-    one that does so in another clone or here; every host has an address of its own to listen on, in 127.0.0.0/8.
+    Each has its own files, processes, host name, boot id, `/dev`, and empty `/tmp`, `/run` and home of root. Kernel,
+    clock and network are the machine's: a clone sees its addresses and packages come from where they always do, but
+    cannot change any of it; `/proc/sys` and `/sys` are read-only. A service that listens on all addresses is in the way
+    of one that does so in another clone or here; every host has an address of its own to listen on, in 127.0.0.0/8.
 
     The machine's own files should stay as they are meanwhile: a clone may see a change to them, or not.
 
@@ -205,8 +205,8 @@ def clone_fleet(
     Args:
         n: How many; 1, or as many as names.
         names: `host1`, `host2`, … where not given.
-        roles: By index from 0, or by name.
-        vars: By index from 0, or by name.
+        roles: By index from 0 or by name: `{0: ["db"]}`, `{"host1": ["db"]}`, or a function of the index.
+        vars: As `roles`.
         accounts: Accounts that every clone has.
         prepare: A text for a shell, run once as root; what it changes, all clones have from the start.
         via: Reach them by `Via`, a command on this machine, with no sshd; so it is where none is installed.
@@ -219,7 +219,8 @@ def clone_fleet(
 
     Raises:
         MissingError: A program is not installed, or the kernel refuses; the text says what.
-        InvalidError: `prepare` failed, and the text says how; or an account cannot be made.
+        InvalidError: `prepare` failed, and the text says how; an account cannot be made; roles or variables of a host
+            that there is not.
     """
     those, personal = tuple(accounts), os.geteuid() != 0
     _may(init, prepare, those)

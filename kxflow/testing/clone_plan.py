@@ -24,6 +24,12 @@ SYSTEMD: Final = ("/usr/lib/systemd/systemd", "/lib/systemd/systemd")
 _REACHING: Final = "audit_control audit_read mknod net_admin sys_module sys_rawio sys_time syslog"
 _DROPPED: Final = ",".join(f"-{name}" for name in _REACHING.split())
 _DEVICES: Final = "null zero full random urandom tty"
+# Each start has another, as on a machine: who restarts a clone, and who waits for that, sees it.
+_BOOT_ID: Final = (
+    "cat /proc/sys/kernel/random/uuid >boot_id",
+    "mount --bind boot_id m/proc/sys/kernel/random/boot_id",
+    "mount -o remount,bind,ro m/proc/sys/kernel/random/boot_id",
+)
 _READ_ONLY: Final = "proc/sys proc/sysrq-trigger proc/irq proc/bus proc/fs"  # these are the machine's
 
 
@@ -96,6 +102,7 @@ class Plan:
                 f"for each in {_READ_ONLY}; do",
                 '  if [ -e "m/$each" ]; then mount --bind "m/$each" "m/$each"; mount -o remount,bind,ro "m/$each"; fi',
                 "done",
+                *_BOOT_ID,
                 "cd m",
                 "pivot_root . .",
                 "umount -l .",

@@ -87,14 +87,17 @@ def embedded_fleet(
     Args:
         n: How many; 1, or as many as names.
         names: `host1`, `host2`, … where not given.
-        roles: By index from 0, or by name.
-        vars: By index from 0, or by name.
+        roles: By index from 0 or by name: `{0: ["db"]}`, `{"host1": ["db"]}`, or a function of the index.
+        vars: As `roles`.
         user: Name to log in with; who runs this, where not given. Processes run as who runs this.
         knobs: All of the following, and more, in one value.
         latency: Seconds of a round trip.
         max_sessions: Processes at a time on one connection.
         refuse: Names of hosts that let nobody in.
         password: Lets in, too.
+
+    Raises:
+        InvalidError: Roles or variables of a host that there is not.
     """
     settled = knobs or Knobs(latency=latency, max_sessions=max_sessions, refuse=frozenset(refuse), password=password)
     login = user or me()

@@ -19,8 +19,10 @@ from kxflow.values.cluster import Cluster
 from kxflow.values.errors import InvalidError
 from kxflow.values.host import Connect, Host, Ssh
 
-Roles: TypeAlias = Callable[[int], Iterable[str]] | Mapping[str, Iterable[str]]
-Variables: TypeAlias = Callable[[int], Mapping[str, Any]] | Mapping[str, Mapping[str, Any]]
+Roles: TypeAlias = Callable[[int], Iterable[str]] | Mapping[str, Iterable[str]] | Mapping[int, Iterable[str]]
+Variables: TypeAlias = (
+    Callable[[int], Mapping[str, Any]] | Mapping[str, Mapping[str, Any]] | Mapping[int, Mapping[str, Any]]
+)
 
 MARK: Final = "KXFLOW_FLEET"
 LOOPBACK: Final = "127.0.0.1"
@@ -96,29 +98,44 @@ def lay(
     Args:
         n: How many hosts; as many as names, where not given.
         names: Their names; `host1`, `host2`, … where not given.
-        roles: By index from 0, or by name.
-        variables: By index from 0, or by name.
+        roles: By index from 0 or by name: a mapping, or a function of the index.
+        variables: As roles.
         root: An empty folder.
 
     Raises:
-        InvalidError: As many names as hosts are needed.
+        InvalidError: As many names as hosts are needed; roles or variables of a host that there is not.
     """
     if names is None:
         names = [f"host{i}" for i in range(1, (1 if n is None else n) + 1)]
     if n is not None and n != len(names):
         raise InvalidError(f"{n} hosts and {len(names)} names", "give one of the two, or as many names as hosts")
+    its_roles, its_vars = _by_name(roles, "roles", names), _by_name(variables, "vars", names)
     root.chmod(0o755)
     _key_pair(root / "key")
-    members = tuple(
-        _member(name, _of(roles, i, name) or (), _of(variables, i, name) or {}, root) for i, name in enumerate(names)
-    )
+    members = tuple(_member(each, its_roles.get(each) or (), its_vars.get(each) or {}, root) for each in names)
     return Ground(root, members, root / "key")
 
 
-def _of(given: Any, index: int, name: str) -> Any:
+def _by_name(given: Roles | Variables | None, what: str, names: Sequence[str]) -> dict[str, Any]:
+    """What each host is given, whichever way it was said."""
     if given is None:
-        return None
-    return given(index) if callable(given) else given.get(name)
+        return {}
+    if callable(given):
+        return {name: given(i) for i, name in enumerate(names)}
+    found: dict[str, Any] = {}
+    for key, value in given.items():
+        name: str | None = None
+        if isinstance(key, str):
+            name = key if key in names else None
+        elif not isinstance(key, bool) and 0 <= key < len(names):
+            name = names[key]
+        if name is None:
+            remedy = f"name one of {', '.join(names)}, or its index from 0 to {len(names) - 1}"
+            raise InvalidError(f"{what} of {key!r}, and there is no such host", remedy)
+        if name in found:
+            raise InvalidError(f"{what} of {name} are given twice", "give them by its name or by its index")
+        found[name] = value
+    return found
 
 
 def _member(name: str, roles: Iterable[str], variables: Mapping[str, Any], root: Path) -> Member:

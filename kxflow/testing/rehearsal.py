@@ -12,12 +12,13 @@ from frozendict import frozendict
 from kxflow.edge import run
 from kxflow.flow.check import checked
 from kxflow.flow.layers import Pipeline
+from kxflow.flow.layout import Layout
 from kxflow.testing.accounts import Login
 from kxflow.testing.changes import Changes
 from kxflow.testing.clone import CloneFleet, clone_fleet
 from kxflow.testing.fleet import me
 from kxflow.values.cluster import Cluster
-from kxflow.values.host import Become, Host, Ssh
+from kxflow.values.host import Become, Host, Ssh, Via
 from kxflow.values.outcome import report_of
 from kxflow.values.report import Report
 from kxflow.values.secret import Secret
@@ -28,9 +29,10 @@ Rehearsed: TypeAlias = tuple[Report, Mapping[str, Changes]]
 def rehearse(pipeline: Pipeline, cluster: Cluster, *, prepare: str = "", **options: Any) -> Rehearsed:
     """Run a pipeline on clones of this machine instead of the hosts of a cluster.
 
-    Each host has a clone, with its name, address, roles and variables; the user who would log in there by SSH exists,
-    may use sudo, with the cluster's password where it gives one, and starts the steps. Where this does not run as
-    root, the clones have no other user than root, who then starts all of them.
+    Each host that a step is done on has a clone, with its name, address, roles and variables; the user who would log in
+    there by SSH exists, may use sudo, with the cluster's password where it gives one, and starts the steps. Where this
+    does not run as root, the clones have no other user than root, who then starts all of them. Selectors, and steps
+    that read of other hosts, see the cluster whole.
 
     Args:
         pipeline: What is to be tried out.
@@ -39,20 +41,35 @@ def rehearse(pipeline: Pipeline, cluster: Cluster, *, prepare: str = "", **optio
         options: Those of `run`, such as `sinks=`.
 
     Returns:
-        The report, and what was changed on each host, by name.
+        The report, and what was changed on each host, by name; on one without a clone that is nothing.
 
     Raises:
         CompositionError: The pipeline does not fit together, or not to this cluster.
         InvalidError: An option that cannot be, or `prepare` failed.
         MissingError: No clones can be made here.
     """
-    checked(pipeline, cluster)
-    with clone_fleet(names=cluster.names, accounts=_logins(cluster), prepare=prepare, via=True) as fleet:
-        report = report_of(run(pipeline, _replaced(cluster, fleet), **options))
-        return report, frozendict({name: fleet.changed(name) for name in cluster.names})
+    used = _used(checked(pipeline, cluster))
+    with clone_fleet(
+        names=[each.name for each in used], accounts=_logins(cluster, used), prepare=prepare, via=True
+    ) as its:
+        report = report_of(run(pipeline, _replaced(cluster, used, its), **options))
+        changed = {each.name: its.changed(each.name) for each in used}
+        return report, frozendict({name: changed.get(name, Changes()) for name in cluster.names})
 
 
 _ROOT: Final = "root"
+_NOWHERE: Final = Via("sh", "-c", 'echo "no step was to be done here: it has no clone" >&2; exit 255')
+"""Whom no clone stands for is not reached at all, whatever happens: least of all the host itself."""
+
+
+def _used(layout: Layout) -> tuple[Host, ...]:
+    """Hosts that a step is done on: those of its task, and the one that `.on(…)` takes for them."""
+    names: set[str] = set()
+    for plan in layout.enabled:
+        for slot in plan.slots if plan.hosts else ():
+            target = slot.step.target
+            names.update(each.name for each in (plan.hosts if target is None else target(layout.cluster)))
+    return tuple(each for each in layout.cluster.hosts if each.name in names)
 
 
 def _user(cluster: Cluster, host: Host) -> str:
@@ -65,22 +82,22 @@ def _many_users() -> bool:
     return os.geteuid() == 0
 
 
-def _replaced(cluster: Cluster, fleet: CloneFleet) -> Cluster:
-    """The same cluster, reached where the clones are."""
-    hosts = []
-    for host in cluster.hosts:
+def _replaced(cluster: Cluster, used: tuple[Host, ...], fleet: CloneFleet) -> Cluster:
+    """The same cluster, reached where the clones are, or not at all."""
+    ways: dict[str, Ssh | Via] = dict.fromkeys(cluster.names, _NOWHERE)
+    for host in used:
         become = cluster.connect_of(host).become if _many_users() else None
-        hosts.append(evolve(host, connect=fleet.way(host.name, _user(cluster, host), become=become)))
-    return evolve(cluster, hosts=hosts)
+        ways[host.name] = fleet.way(host.name, _user(cluster, host), become=become)
+    return evolve(cluster, hosts=[evolve(each, connect=ways[each.name]) for each in cluster.hosts])
 
 
-def _logins(cluster: Cluster) -> tuple[Login, ...]:
+def _logins(cluster: Cluster, used: tuple[Host, ...]) -> tuple[Login, ...]:
     """Who logs in, with the password that sudo asks for where all hosts give one; whom `su` asks for theirs."""
     if not _many_users():
         return ()
     by_user: dict[str, list[Become | None]] = {}
     asked: dict[str, Secret] = {}
-    for host in cluster.hosts:
+    for host in used:
         become = cluster.connect_of(host).become
         by_user.setdefault(_user(cluster, host), []).append(become)
         if become is not None and become.method == "su" and become.password is not None:

@@ -245,12 +245,13 @@ def sshd_fleet(
     Args:
         n: How many; 1, or as many as names.
         names: `host1`, `host2`, … where not given.
-        roles: By index from 0, or by name.
-        vars: By index from 0, or by name.
+        roles: By index from 0 or by name: `{0: ["db"]}`, `{"host1": ["db"]}`, or a function of the index.
+        vars: As `roles`.
         config: Lines for sshd_config(5) that hold over the usual ones: for all, or by index from 0.
 
     Raises:
         MissingError: There is no sshd, or it does not start; the text says what to do, or what it said.
+        InvalidError: Roles or variables of a host that there is not.
     """
     program("sshd")
     if os.getuid() == 0:

@@ -170,6 +170,8 @@ class Probe:
         verify: Ask again afterwards; a state that did not come about is a failure.
         dry: Only ask, do nothing.
         keep: Bytes of `detail` that are kept; of more, none.
+        here: What is wanted is what is here, and is brought here: nothing on the host is changed, and it is no part of
+            the digest, for it is another once that is done.
     """
 
     text: str
@@ -181,6 +183,7 @@ class Probe:
     verify: bool = True
     dry: bool = False
     keep: int = DETAIL
+    here: bool = False
 
     def __attrs_post_init__(self) -> None:
         clean_text(self.text, "a probe")
@@ -430,7 +433,11 @@ def _describe(action: Action[Any]) -> tuple[object, ...]:
                 action.text,
                 None if action.check is None else (action.check.text, tuple(sorted(action.check.undone))),
                 action.probe
-                and (*action.probe.key, action.probe.text, "" if action.sensitive else action.probe.wanted),
+                and (
+                    *action.probe.key,
+                    action.probe.text,
+                    "" if action.sensitive or action.probe.here else action.probe.wanted,
+                ),
                 action.undo,
                 action.value,
                 tuple((k, "secret" if isinstance(v, Secret) else v) for k, v in sorted(action.env.items())),

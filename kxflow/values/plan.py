@@ -25,8 +25,12 @@ _RARE: Final = ("leaves", "unless")
 
 
 class Effect(Enum):
-    """What a step would do on a host."""
+    """What a step would do on a host.
 
+    `fail` is what can be seen to fail already, and what no earlier step of the plan could mend.
+    """
+
+    fail = "would fail"
     change = "would change"
     none = "no change"
     unknown = "unknown"
@@ -39,9 +43,10 @@ class Planned:
     Attributes:
         module, task, step, host: The address.
         position: Place in the canonical order.
-        effect: Would change, no change, or unknown.
-        reason: Why nothing would change, or why it is not known.
-        change: Before, after and diff, where the step ensures a state and would change it.
+        effect: Would fail, would change, no change, or unknown.
+        reason: Why it would fail, why nothing would change, or why it is not known.
+        change: Before, after and diff, where the step ensures a state and would change it; also where it would only
+            because a step before it would fail: that is unknown.
         undo: Why what it would do could not be taken back; empty where it could.
         leaves: What an undo of what it would do would leave; empty where nothing, or where that is not known.
         unless: Path of the first earlier step on the host that is a command, and may touch what this was told by: it
@@ -112,6 +117,11 @@ class Plan:
         return tuple(each for each in self.entries if each.effect is Effect.change)
 
     @property
+    def failing(self) -> tuple[Planned, ...]:
+        """Entries that would fail."""
+        return tuple(each for each in self.entries if each.effect is Effect.fail)
+
+    @property
     def unknown(self) -> tuple[Planned, ...]:
         """Entries of which it is not known."""
         return tuple(each for each in self.entries if each.effect is Effect.unknown)
@@ -136,7 +146,7 @@ class Plan:
     def at_once(self, hosts: Iterable[str]) -> int:
         """How many of some hosts would be changed at the same time, at most: those of one wave of one task.
 
-        A step of which it is not known what it would do may change something.
+        A step of which it is not known what it would do may change something, and one that would fail, too.
 
         Args:
             hosts: Names; of a role, say: `[each.name for each in kx.role("etcd")(cluster)]`.
@@ -204,7 +214,7 @@ class Plan:
         return len(self.entries)
 
     def __bool__(self) -> bool:
-        raise TypeError("a Plan has no truth value: ask `plan.changes` or `plan.unknown`")
+        raise TypeError("a Plan has no truth value: ask `plan.changes`, `plan.failing` or `plan.unknown`")
 
     def __repr__(self) -> str:
         told = ", ".join(f"{count} {effect.value}" for effect, count in self.tally.items() if count)

@@ -44,6 +44,19 @@ def test_plan_shows_diffs_and_changes_nothing(site: Program) -> None:
     assert (site.folder / "conf").read_text() == "port=1\n"
 
 
+def test_a_plan_of_what_would_fail_ends_with_1(site: Program) -> None:
+    """It says why, is saved all the same, and applied it fails with that."""
+    path = site.folder / "gone" / "conf"
+    done = site.run("plan", "deploy.py", "-i", "hosts.toml", "--set", f"root={path.parent}", "--save", "my.plan")
+    assert (done.code, done.err) == (1, "")
+    why = f"there is no folder {path.parent}: make it in an earlier step"
+    assert f"! app/conf/conf: would fail ({why}): here" in done.out
+    assert "deploy: 1 would fail, 1 unknown on 1 host\n" in done.out
+    done = site.run("apply", "my.plan")
+    assert done.code == 1
+    assert why in done.out
+
+
 def test_a_saved_plan_is_applied(site: Program) -> None:
     """From the same folder, with what `--set` said; a second plan has nothing to change."""
     saved = site.run("plan", "deploy.py", "-i", "hosts.toml", "--set", "port=8080", "--save", "my.plan")
@@ -128,6 +141,26 @@ def test_rehearse_runs_on_a_clone_and_tells_what_it_changed(site: Program) -> No
     assert (done.code, done.err) == (0, "")
     assert "changed on here:\n  + /srv/conf\n" in done.out
     assert not (root / "conf").exists()
+
+
+def test_rehearse_clones_the_hosts_of_a_limit_and_no_others(site: Program) -> None:
+    """Every clone has the names of all; of those that were left out nothing is said."""
+    if os.geteuid() != 0:
+        pytest.skip("not run: only root clones a machine with all its users")
+    need_program("unshare")
+    deploy = (
+        'import kxflow as kx\nd = kx.pipeline("d", kx.module("m", kx.task("t", kx.command("c", "cat /etc/hosts"))))\n'
+    )
+    site.file("deploy.py", deploy)
+    site.file("hosts.toml", '[hosts."web[1:9]"]\naddress = "192.0.2.[1:9]"\n')
+    done = site.run("rehearse", "deploy.py", "-i", "hosts.toml", "--limit", "web3 | web5", "--output")
+    assert (done.code, done.err) == (0, "")
+    assert [line for line in done.out.splitlines() if line.startswith("changed on")] == [
+        "changed on web3:",
+        "changed on web5:",
+    ]
+    assert "web3" in done.out
+    assert not [name for name in ("web1", "web2", "web4", "web9") if name in done.out]
 
 
 def test_apply_says_that_a_command_does_something_else_by_now(site: Program) -> None:

@@ -32,7 +32,7 @@ def told(plan: kx.Plan, host: str = "a") -> list[tuple[str, str]]:
 
 
 def test_a_plan_changes_nothing_and_foresees_each_step(tmp_path: Path) -> None:
-    """Would change, no change, unknown; with reasons."""
+    """Would change, no change, unknown, would fail; with reasons."""
     (tmp_path / "held").touch()
     steps = [
         file(tmp_path / "new", content="x\n"),
@@ -51,7 +51,7 @@ def test_a_plan_changes_nothing_and_foresees_each_step(tmp_path: Path) -> None:
         ("unknown", "it has no check: it would run"),
         ("unknown", "its check ended with exit status 7, neither done nor undone"),
         ("no change", "when"),
-        ("unknown", "it would fail: not on this host"),
+        ("would fail", "not on this host"),
     ]
     assert sorted(each.name for each in tmp_path.iterdir()) == ["held"]
     assert plan.tally[kx.Effect.change] == 4
@@ -116,12 +116,10 @@ def test_parts_of_a_file_that_look_for_each_other_are_unknown(tmp_path: Path) ->
     path = tmp_path / "conf"
     path.write_text("here\n")
     adds = line(path, "old db")
-    for later in (
-        replace(path, "old", "new"),
-        line(path, match="old", state="absent"),
-        block(path, state="absent"),
-    ):
+    for later in (replace(path, "old", "new"), line(path, match="old", state="absent"), line(path, "new", match="db$")):
         assert told(kx.plan(one(adds, later), HERE.only(kx.host("a"))))[1][0] == "unknown", later
+    for later in (replace(path, "young", "new"), block(path, state="absent"), line(path, match="db2", state="absent")):
+        assert told(kx.plan(one(adds, later), HERE.only(kx.host("a"))))[1] == ("no change", "check"), later
     gone = line(path, "here", state="absent")
     assert told(kx.plan(one(gone, line(path, "other")), HERE.only(kx.host("a"))))[1] == ("would change", "")
     assert told(kx.plan(one(adds, line(path, "here")), HERE.only(kx.host("a"))))[1] == ("no change", "check")
@@ -270,11 +268,15 @@ def test_unreachable_hosts_are_unknown_and_others_are_planned() -> None:
     assert [str(each) for each in plan] == ["a m/t/c: no change (check)", "b m/t/c: unknown (unreachable: refused)"]
 
 
-def test_a_state_that_cannot_be_seen_is_unknown_with_the_probes_words(tmp_path: Path) -> None:
-    """A probe that fails is no prediction."""
+def test_a_state_that_cannot_be_seen_would_fail_with_the_probes_words(tmp_path: Path) -> None:
+    """As it does in a run; unless something before it may be the cure."""
     (tmp_path / "f").write_text("x")
-    plan = kx.plan(one(file(tmp_path / "f", content="x"), kx.ensure(_Blind(), {"a": "1"})), HERE)
-    assert told(plan)[1] == ("unknown", "its state cannot be seen: no way to look")
+    blind = kx.ensure(_Blind(), {"a": "1"})
+    plan = kx.plan(one(file(tmp_path / "f", content="x"), blind), HERE)
+    assert told(plan)[1] == ("would fail", "no way to look")
+    plan = kx.plan(one(file(tmp_path / "f", content="y"), blind), HERE)
+    after = "its state cannot be seen, after what earlier steps change: no way to look"
+    assert told(plan)[1] == ("unknown", after)
 
 
 class _Blind:

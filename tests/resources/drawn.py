@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import subprocess
 import tarfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
 from attrs import field, frozen, mutable
+from frozendict import frozendict
 from hypothesis import strategies as st
 
 import kxflow as kx
 from kxflow import resources as r
-from kxflow.flow.step import Step
+from kxflow.flow.step import Step, Steps
 from tests.resources.conftest import Box
 from tests.resources.debs import bare, deb, index
 from tests.resources.test_service import SCRIPT
@@ -29,7 +34,9 @@ groupadd -g 4200 oldg; groupadd -g 4201 oldh; useradd -m -u 4200 -g oldg -G oldh
 mkdir -p {SITE}/tree/sub '{SITE}/old tree'
 cd {SITE}
 printf 'a\\nport = 80\\nb\\n' >a.conf; printf 'x\\nmode old' >'b c.conf'; chmod 640 'b c.conf'; chown olda a.conf
-echo 1 >tree/one; echo 2 >tree/sub/two; chmod 600 tree/one; echo x >'old tree/x'; ln -s a.conf now
+echo kept >kept; echo 1 >tree/one; echo 2 >tree/sub/two; chmod 600 tree/one; echo x >'old tree/x'; ln -s a.conf now
+mkdir -p /srv/more; cp /srv/debs/* /srv/more; mkdir -p /etc/systemd/system/kxo.service.d
+cd /etc/systemd/system; printf '[Service]\\nExecStart=/bin/true\\n' | tee kxo.service >kxo.service.d/a.conf
 cat >/etc/init.d/kxd; chmod 755 /etc/init.d/kxd; update-rc.d kxd defaults-disabled
 """
 
@@ -61,15 +68,47 @@ class Kit:
         repository: A bare git repository with the tags `v1` and `v2`.
         trees: Folders to be synced.
         archives: Archives to be unpacked.
+        site: Where files are to be downloaded from.
+        fetched: A folder for what is fetched.
     """
 
     debs: Path
     repository: Path
     trees: tuple[Path, ...]
     archives: tuple[Path, ...]
+    site: str
+    fetched: Path
 
 
-def make_kit(folder: Path) -> Kit:
+WEB: Final[Mapping[str, bytes]] = frozendict({"/small": b"kept\n", "/big": b"\0\xff" * 20_000})
+"""What can be downloaded, by path: the one is what is at its place from before."""
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """Serve that on loopback; gives the start of its URLs."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(WEB[self.path])))
+            self.end_headers()
+            self.wfile.write(WEB[self.path])
+
+        def log_message(self, *_: object) -> None:
+            """Silence."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def make_kit(folder: Path, site: str) -> Kit:
     """Make it, below a folder."""
     debs, trees, archives = folder / "debs", [], []
     debs.mkdir()
@@ -99,7 +138,7 @@ def make_kit(folder: Path) -> Kit:
                 packed.addfile(info, io.BytesIO(f"{number}\n".encode()))
         archives.append(archive)
     subprocess.run(["git", "clone", "-q", "--bare", str(folder / "work"), str(folder / "app.git")], check=True)
-    return Kit(debs, folder / "app.git", tuple(trees), tuple(archives))
+    return Kit(debs, folder / "app.git", tuple(trees), tuple(archives), site, folder / "fetched")
 
 
 def furnish(box: Box, kit: Kit) -> None:
@@ -359,6 +398,45 @@ def _tree(draw: Draw, world: World) -> Step[Any] | None:
     return r.unpack(f"{SITE}/opt", source=world.kit.archives[number]) if world.take(f"{SITE}/opt") else None
 
 
+def _download(draw: Draw, world: World) -> Step[Any] | None:
+    path = f"{SITE}/{draw(st.sampled_from(['kept', 'got it']))}"
+    if not world.take(path):
+        return None
+    name = draw(st.sampled_from(sorted(WEB)))
+    sha256 = hashlib.sha256(WEB[name]).hexdigest()
+    return r.download(
+        path, f"{world.kit.site}{name}", sha256=sha256, mode=draw(_maybe(0o640)), owner=_owner(draw, world)
+    )
+
+
+def _fetch(draw: Draw, world: World) -> Step[Any] | None:
+    """What comes before it may change the file, what comes after it may not."""
+    path = f"{SITE}/kept"
+    if not world.take(f"fetch {path}"):
+        return None
+    world.take(path)
+    return r.fetch(path, world.kit.fetched)
+
+
+def _unit(draw: Draw, world: World) -> Step[Any] | None:
+    """As a file: no systemd runs there to read it."""
+    name = draw(st.sampled_from(["kxo.service", "kxn.service", "kxo.service.d/a.conf", "kxo.service.d/b.conf"]))
+    if not world.take(f"unit {name}"):
+        return None
+    if draw(st.integers(0, 2)) == 0:
+        return r.systemd_unit(name, state="absent")
+    return r.systemd_unit(name, content=f"[Service]\nExecStart={draw(st.sampled_from(['/bin/true', '/bin/false']))}\n")
+
+
+def _repository(draw: Draw, world: World) -> Step[Any] | None:
+    if not world.take("repository"):
+        return None
+    if draw(st.integers(0, 2)) == 0:
+        return r.apt_repository("kxmore", state="absent")
+    kind = draw(st.sampled_from(["amd64", "all"]))
+    return r.apt_repository("kxmore", uris="file:/srv/more", suites="./", architectures=kind, trusted=True)
+
+
 KINDS: Final = (
     _group,
     _user,
@@ -375,6 +453,10 @@ KINDS: Final = (
     _setting,
     _setting,
     _tree,
+    _download,
+    _fetch,
+    _unit,
+    _repository,
 )
 
 
@@ -385,6 +467,16 @@ def _some(draw: Draw, world: World, most: int) -> list[Step[Any]]:
         if made is not None:
             found.append(made.named(f"{len(found)} {made.name}"))
     return found
+
+
+def followed(draw: Draw, steps: list[Step[Any]]) -> list[Step[Any]]:
+    """The same, and behind the last of them, or the last two, what is to follow a change of theirs."""
+    if not steps:
+        return steps
+    own = steps[-draw(st.integers(1, 2)) :]
+    log = kx.command("follow", f"echo followed >>{SITE}/followed", undo=f"rm -f {SITE}/followed")
+    then: list[Step[Any] | Steps] = [log, r.file(f"{SITE}/follower", content="x", mode=0o600)]
+    return [*steps[: -len(own)], *kx.on_change(*own, then=then).members]
 
 
 class Case:

@@ -35,6 +35,8 @@ mkdir run/lock dev/pts dev/shm
 for each in null zero full random urandom tty; do : >dev/$each; mount --bind /dev/$each dev/$each; done
 mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
 ln -s pts/ptmx dev/ptmx
+ln -s /proc/self/fd dev/fd
+ln -s fd/0 dev/stdin
 mkdir disk
 mount --bind "$1/disk" disk  # no layer of an overlay: a kernel swaps to no such file
 for each in passwd group shadow gshadow subuid subgid hosts fstab; do touch etc/$each; done  # ours from here on

@@ -1,4 +1,7 @@
-"""Containers, by a stand-in for docker and podman that replies as podman 4.3 was seen to do."""
+"""Containers, by a stand-in for docker and podman that replies as podman 4.3 was seen to do.
+
+The real podman is in `system/test_container_podman.py`.
+"""
 
 from __future__ import annotations
 
@@ -287,7 +290,7 @@ def test_podman_is_used_where_there_is_no_docker_and_neither_is_told(tmp_path: P
     assert ran(host.cluster, container("web", image="a:1", tool="podman")).status is kx.Status.Skipped
     assert ran(host.cluster, container("web", image="a:1", tool="docker")).status is kx.Status.Failed
     (tmp_path / "p/bin/podman").unlink()
-    assert "neither docker nor podman here" in failure(ran(host.cluster, container("web", image="a:1")))
+    assert "neither docker nor podman on this host" in failure(ran(host.cluster, container("web", image="a:1")))
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "mksh", "zsh", "busybox"])

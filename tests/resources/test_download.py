@@ -167,7 +167,7 @@ def test_without_the_programs_the_message_says_so(tmp_path: Path, web: Web) -> N
     step = download(target, web.url, sha256=SHA256)
     fails(step, "no curl and no wget", cluster=host_with(tmp_path / "none"))
     step = download(target, web.url, sha256=SHA256, headers={"X": "y"})
-    fails(step, "there is no curl", cluster=host_with(tmp_path / "wget", "wget", need_program("wget")))
+    fails(step, "headers= need curl", cluster=host_with(tmp_path / "wget", "wget", need_program("wget")))
     assert not web.asked
     assert not list(target.parent.iterdir())
 

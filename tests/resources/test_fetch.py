@@ -16,10 +16,10 @@ from attrs import evolve
 
 import kxflow as kx
 from kxflow.flow.ensure import Ensured
-from kxflow.resources import fetch
+from kxflow.resources import fetch, file
 from kxflow.testing.fleet import until
 from kxflow.testing.plugin import MakeSshdFleet
-from kxflow.values.action import Command, Into
+from kxflow.values.action import Command, Into, digest
 from kxflow.values.state import State
 from tests.resources.helpers_files import HOSTILE, fails, names, one, ran, skipped, succeeded, tree, undo
 
@@ -168,7 +168,7 @@ def test_what_cannot_be_brought_is_told(tmp_path: Path) -> None:
 _FULL = """
 import resource, sys
 import kxflow as kx
-from kxflow.resources import fetch
+from kxflow.resources import fetch, file
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # as a disk that is full by then
 its = kx.pipeline("p", kx.module("m", kx.task("t", fetch(sys.argv[1], sys.argv[2]))))
@@ -277,3 +277,35 @@ def test_what_cannot_be_meant_is_refused_when_built(make: Callable[[], Any], wor
     """Also a host whose name would lead out of the folder."""
     with pytest.raises(kx.InvalidError, match=word):
         make()
+
+
+def test_what_is_here_is_no_part_of_the_step(tmp_path: Path) -> None:
+    """It is the same step once it was done, and another where it goes elsewhere; there is nothing to take back."""
+    path, dest = tmp_path / "file", tmp_path / "dest"
+    path.write_text("text")
+    host = kx.Cluster([kx.Host("here")], connect=kx.Local())
+    step = fetch(path, dest)
+    pipeline = kx.pipeline("p", kx.module("m", kx.task("t", step)))
+    ctx = kx.context("here")
+    before = digest(step.action(ctx))
+    plan = kx.plan(pipeline, host)
+    assert [(each.effect.value, each.undo, each.digest) for each in plan] == [("would change", "", before)]
+    report = kx.report_of(kx.apply(plan, pipeline, host))
+    assert [each.digest for each in report] == [before]
+    assert digest(step.action(ctx)) == before
+    assert digest(fetch(path, tmp_path / "other").action(ctx)) != before
+    assert digest(fetch(path, dest, limit=9).action(ctx)) != before
+    (undone,) = kx.report_of(kx.rollback(pipeline, host, report))
+    assert (undone.status, undone.reason) == (kx.Status.Skipped, "skip: nothing to take back")
+    assert here(dest, path).read_text() == "text"
+
+
+def test_a_plan_does_not_take_a_fetch_for_a_change_of_the_host(tmp_path: Path) -> None:
+    """What comes after it finds what is there; a change before it decides what is brought."""
+    path = tmp_path / "file"
+    path.write_text("text")
+    host = kx.Cluster([kx.Host("here")], connect=kx.Local())
+    its, change = fetch(path, tmp_path / "dest"), file(path, content="other")
+    for steps, effects in (((its, change), ["change", "change"]), ((change, its), ["change", "unknown"])):
+        plan = kx.plan(kx.pipeline("p", kx.module("m", kx.task("t", *steps))), host)
+        assert [each.effect.name for each in plan] == effects

@@ -1,11 +1,12 @@
 """Laws 9, 11 and 12 on clones of this machine: sequences of resources of all kinds, and what they really do there.
 
-Few cases, and always the same ones, so that they are quick and steady; to look for more, raise `CASES`.
+Few cases, and always the same ones, so that they are quick and steady; to look for more, raise `CASES` and `ROUNDS`.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import unified_diff
@@ -23,9 +24,12 @@ from kxflow.testing.clone import CloneFleet, clone_fleet
 from kxflow.testing.plugin import need_program
 from kxflow.values.host import Via
 from tests.resources.conftest import Box
-from tests.resources.drawn import Kit, cases, counts, furnish, make_kit, seen
+from tests.resources.crowded import COMES_TO, POOLS, crowds
+from tests.resources.drawn import Kit, cases, counts, followed, furnish, make_kit, seen, served
 
 CASES: Final = 6
+ROUNDS: Final = 20
+"""Crowds of steps on one clone: each finds what the one before it left."""
 STEADY: Final = settings(
     deadline=None,
     derandomize=True,
@@ -36,13 +40,14 @@ STEADY: Final = settings(
 
 
 @pytest.fixture(scope="module")
-def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
+def kit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
     """What is brought to every clone; root only."""
     if os.geteuid() != 0:
         pytest.skip("not run: only root can clone a machine")
-    for each in ("unshare", "apt-get", "dpkg-deb", "useradd", "git", "visudo", "service", "start-stop-daemon"):
+    for each in ("unshare", "curl", "apt-get", "dpkg-deb", "useradd", "git", "visudo", "service", "start-stop-daemon"):
         need_program(each)
-    return make_kit(tmp_path_factory.mktemp("kit"))
+    with served() as site:
+        yield make_kit(tmp_path_factory.mktemp("kit"), site)
 
 
 @frozen
@@ -84,6 +89,7 @@ class Place:
 @contextmanager
 def place(kit: Kit, present: Iterable[Step[Any]]) -> Iterator[Place]:
     """A new clone, where resources have seen to what is present."""
+    shutil.rmtree(kit.fetched, ignore_errors=True)
     with clone_fleet(names=["box"], via=True) as fleet:
         way = fleet.cluster.connect_of(fleet.hosts[0])
         assert isinstance(way, Via)
@@ -114,8 +120,9 @@ def names(report: kx.Report, status: kx.Status) -> set[str]:
 def test_a_second_run_changes_nothing_and_a_plan_is_what_is_applied(kit: Kit, data: st.DataObject) -> None:
     """Laws 9 and 11: what would change has changed, to just that; then there is nothing to do, and nothing is done."""
     case = data.draw(cases(kit))
+    wanted = followed(data.draw, case.wanted)
     with place(kit, case.present) as here:
-        pipeline = of(case.wanted)
+        pipeline = of(wanted)
         before = here.state()
         plan = here.plan(pipeline)
         report = here.run(pipeline)
@@ -131,9 +138,24 @@ def test_a_second_run_changes_nothing_and_a_plan_is_what_is_applied(kit: Kit, da
                 assert each.change == result.change
         assert plan.changes or after - before == []
         again = here.run(pipeline)
-        assert names(again, kx.Status.Skipped) == {step.name for step in case.wanted}, [each.change for each in again]
-        assert here.plan(pipeline).tally[kx.Effect.none] == len(case.wanted)
+        assert names(again, kx.Status.Skipped) == {step.name for step in wanted}, [each.change for each in again]
+        assert here.plan(pipeline).tally[kx.Effect.none] == len(wanted)
         assert here.state() - after == []
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_plan_claims_nothing_that_a_run_does_not_do(kit: Kit, pool: str) -> None:
+    """Law 11 where steps are about the same few things: what it cannot know it says, and all else comes to that."""
+    with place(kit, []) as here:
+
+        @settings(STEADY, max_examples=ROUNDS)
+        @given(steps=crowds(pool))
+        def one_after_the_other(steps: list[Step[Any]]) -> None:
+            pipeline = of(steps)
+            for each, result in zip(here.plan(pipeline), here.run(pipeline), strict=True):
+                assert result.status in COMES_TO[each.effect], (str(each), result.status, str(result.error), steps)
+
+        one_after_the_other()
 
 
 @STEADY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from attrs import evolve
 
 import kxflow as kx
 from kxflow.flow.step import Steps
-from kxflow.resources import file
+from kxflow.resources import fetch, file, sync
 from kxflow.values.action import Command
 from tests.resources.conftest import Box
 from tests.resources.helpers_services import results
@@ -129,6 +130,37 @@ def test_resources_may_follow_and_count_as_ended_where_they_are_as_wanted(box: B
     there = file("/srv/there", content="x")
     assert told(box, kx.on_change(conf(), then=there)) == ["Succeeded", "Skipped check"]
     assert told(box, kx.on_change(conf(), then=there)) == ["Skipped check", "Skipped unchanged"]
+
+
+@pytest.mark.parametrize("what", ["sync", "fetch"])
+def test_what_is_decided_here_takes_part(box: Box, tmp_path: Path, what: str) -> None:
+    """A tree that is synced, a file that is fetched: what they do is known only when the host was asked."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "one").write_text("1")
+    box.sh("echo 1 >/srv/file")
+
+    def step() -> kx.Step[Any]:
+        return sync("/srv/tree", tmp_path / "tree") if what == "sync" else fetch("/srv/file", tmp_path / "fetched")
+
+    assert told(box, kx.on_change(step(), then=note("after"))) == ["Succeeded"] * 2
+    assert told(box, kx.on_change(step(), then=note("after"))) == ["Skipped check", "Skipped unchanged"]
+    box.sh("echo 2 >/srv/file; rm /srv/tree/one", ok=False)
+    assert told(box, kx.on_change(step(), then=kx.command("fails", "exit 3"))) == ["Succeeded", "Failed exit"]
+    assert told(box, kx.on_change(step(), then=note("after"))) == ["Skipped check", "Succeeded"]
+    assert log(box) == ["after", "after"]
+    assert marks(box) == []
+
+
+def test_what_is_decided_here_may_follow(box: Box, tmp_path: Path) -> None:
+    """It is not asked for where nothing changed, and the mark is gone when it has done its work."""
+    (tmp_path / "one").write_text("1")
+    tree = sync("/srv/tree", tmp_path)
+    assert told(box, kx.on_change(conf(), then=tree)) == ["Succeeded"] * 2
+    assert marks(box) == []
+    box.sh("rm /srv/tree/one")
+    assert told(box, kx.on_change(conf(), then=tree)) == ["Skipped check", "Skipped unchanged"]
+    assert told(box, kx.on_change(conf("2"), then=tree)) == ["Succeeded"] * 2
+    assert marks(box) == []
 
 
 def test_steps_made_by_functions_take_part(box: Box) -> None:

@@ -1,4 +1,8 @@
-"""Restarting a host: its server goes away and comes back, and a file stands for the id of its boot."""
+"""Restarting a host: a clone with systemd for real; what may go wrong on the way by a server that goes and comes.
+
+A clone ends when its systemd restarts it, and is brought up again by the test, which stands for what powers a machine.
+With the server, a file stands for the id of its boot.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ import kxflow as kx
 from kxflow.resources import file, reboot
 from kxflow.testing import SshdFleet
 from kxflow.testing.fleet import until
-from kxflow.testing.plugin import MakeSshdFleet, need_program
+from kxflow.testing.plugin import MakeCloneFleet, MakeSshdFleet, need_program
 from kxflow.values.action import Command, repeats
 from tests.resources.helpers_services import results, task_of
 
@@ -72,6 +76,38 @@ def machine(sshd_fleet: MakeSshdFleet, tmp_path: Path) -> Machine:
 def told(report: list[kx.StepResult]) -> list[str]:
     """Status and reason of each step."""
     return [f"{each.status.name} {each.reason}".strip() for each in report]
+
+
+def test_a_host_with_systemd_restarts_and_comes_back_with_what_lasts(clone_fleet: MakeCloneFleet) -> None:
+    """By `systemctl reboot`, over SSH: all processes and /run are gone, the disk is there; where asked, not again."""
+    fleet = clone_fleet(1, init="systemd")
+    over = threading.Event()
+
+    def power() -> None:
+        until(lambda: not fleet.alive(NAME) or over.is_set(), "it is down", seconds=60, pause=0.05)
+        if not over.is_set():
+            fleet.start(NAME)
+
+    marks = kx.command("marks", "sleep 1000 & echo x >/run/kx-needed; echo kept >/etc/kx")
+    restart = reboot(only_if="test -e /run/kx-needed", timeout=60, interval=1)
+    look = kx.command("look", "cat /etc/kx; systemctl is-system-running --wait; ls /run/kx-needed", ok_codes=(2,))
+    supply = threading.Thread(target=power)
+    before = fleet.processes(NAME)
+    supply.start()
+    try:
+        found = results(fleet.cluster, marks, restart, look)
+        assert told(found) == ["Succeeded"] * 3
+    finally:
+        over.set()
+        supply.join()
+    assert str(found[2].stdout) == "kept\nrunning\n"
+    assert not before & fleet.processes(NAME)
+    change = found[1].change
+    assert change is not None
+    boot_id = fleet.sh(NAME, "cat /proc/sys/kernel/random/boot_id").stdout.decode().strip()
+    assert change.after == f"boot_id {boot_id}"
+    assert change.before not in (change.after, f"boot_id {Path('/proc/sys/kernel/random/boot_id').read_text().strip()}")
+    assert told(results(fleet.cluster, restart)) == ["Skipped check"]
 
 
 def test_a_restarted_host_is_waited_for_and_goes_on_with_the_next_step(machine: Machine) -> None:

@@ -59,6 +59,9 @@ E
 """
 
 
+NONE = "there is no service nope: install what brings it in an earlier step (exit status 1)"
+
+
 def failure(result: kx.StepResult) -> str:
     """What a failed step says."""
     assert result.status is kx.Status.Failed
@@ -160,7 +163,7 @@ def test_a_script_that_ends_before_its_daemon_has_begun_is_waited_for(sysv: Box)
 @pytest.mark.parametrize("step", [partial(service, running=False), partial(service, enabled=True), restart_service])
 def test_a_service_that_is_not_there_fails_and_says_so(sysv: Box, step: Callable[[str], kx.Step[Any]]) -> None:
     """Also where it is to be stopped: the name may be wrong."""
-    assert failure(ran(sysv.cluster, step("nope"))) == "there is no service nope (exit status 1)"
+    assert failure(ran(sysv.cluster, step("nope"))) == NONE
 
 
 def test_only_systemd_can_mask(sysv: Box) -> None:
@@ -250,7 +253,7 @@ def test_openrc_says_what_failed(openrc: Box) -> None:
     result = ran(openrc.cluster, service("kxd", running=True))
     assert "kxd cannot start: exit status 1 (exit status 1)" in failure(result)
     assert "ERROR: kxd failed to start" in str(result.stderr)
-    assert failure(ran(openrc.cluster, reload_service("nope"))) == "there is no service nope (exit status 1)"
+    assert failure(ran(openrc.cluster, reload_service("nope"))) == NONE
     assert ran(openrc.cluster, restart_service("kxd")).status is kx.Status.Succeeded
     assert openrc.sh("tail -n 1 /run/asked") == "kxd restart\n"
 
@@ -294,8 +297,8 @@ def test_systemd_says_what_failed(clone_fleet: MakeCloneFleet) -> None:
     assert "Job for kxbad.service failed" in failure(ran(fleet.cluster, restart_service("kxbad")))
     assert ran(fleet.cluster, service("kxbad", running=False, enabled=False)).status is kx.Status.Skipped
     assert "wanted enabled yes, found enabled static" in failure(ran(fleet.cluster, service("kxbad", enabled=True)))
-    assert failure(ran(fleet.cluster, service("nope", running=False))) == "there is no service nope (exit status 1)"
-    assert failure(ran(fleet.cluster, reload_service("nope"))) == "there is no service nope (exit status 1)"
+    assert failure(ran(fleet.cluster, service("nope", running=False))) == NONE
+    assert failure(ran(fleet.cluster, reload_service("nope"))) == NONE
     assert "its probe ended with exit status" in failure(ran(fleet.cluster, service("kxtry@", running=True)))
 
 

@@ -231,6 +231,22 @@ def test_killing_everybody_leaves_a_host_that_works(clone_fleet: MakeCloneFleet)
     assert out(fleet, "host1", "echo alive") == "alive\n"
 
 
+def test_every_start_has_a_boot_id_of_its_own(clone_fleet: MakeCloneFleet) -> None:
+    """Neither that of the machine nor of another clone; as long as it is up it stays."""
+    fleet = clone_fleet(2, via=True)
+
+    def boot_id(name: str) -> str:
+        return out(fleet, name, "cat /proc/sys/kernel/random/boot_id")
+
+    first = [Path("/proc/sys/kernel/random/boot_id").read_text(), boot_id("host1"), boot_id("host2")]
+    assert len(set(first)) == 3
+    assert boot_id("host1") == first[1]
+    fleet.kill("host1")
+    fleet.start("host1")
+    assert boot_id("host1") not in first
+    assert boot_id("host2") == first[2]
+
+
 @BY_SSH_AND_VIA
 def test_a_killed_host_starts_again_with_its_disk(clone_fleet: MakeCloneFleet, via: bool) -> None:
     """Processes and /tmp are gone, files stay, and it is reached as before; one that reboots itself is down, too."""

@@ -58,6 +58,29 @@ def test_names_and_number_must_agree() -> None:
         pass
 
 
+def test_roles_and_variables_by_index_in_a_mapping() -> None:
+    """A number names a host as its name does."""
+    with start(2, roles={0: ["web"], 1: {"db"}}, vars={1: {"rank": 7}}) as fleet:
+        told = [(each.name, sorted(each.roles), dict(each.vars)) for each in fleet.hosts]
+        assert told == [("host1", ["web"], {}), ("host2", ["db"], {"rank": 7})]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"roles": {2: ["web"]}}, "roles of 2, and there is no such host: name one of host1, host2, or its index"),
+        ({"roles": {-1: ["web"]}}, "roles of -1, and there is no such host"),
+        ({"roles": {True: ["web"]}}, "roles of True, and there is no such host"),
+        ({"vars": {"web": {"a": 1}}}, "vars of 'web', and there is no such host"),
+        ({"roles": {"host1": ["web"], 0: ["db"]}}, "roles of host1 are given twice"),
+    ],
+)
+def test_roles_and_variables_of_no_host_are_refused(options: dict[str, Any], words: str) -> None:
+    """They would be lost in silence."""
+    with pytest.raises(InvalidError, match=words), start(2, **options):
+        pass
+
+
 def test_process_runs_in_its_home_with_a_small_environment(embedded_fleet: MakeEmbeddedFleet) -> None:
     """HOME, USER, SHELL as on a real host; the environment of the tests is not passed on."""
     fleet = embedded_fleet(1, user="ops")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import kxflow as kx
+from kxflow.flow import narrow
 from kxflow.testing import Changes, clone_fleet, rehearse
 from kxflow.testing.missing import MissingError
 from kxflow.testing.plugin import need_program
@@ -73,6 +74,47 @@ def test_hosts_that_a_task_leaves_out_are_unchanged() -> None:
     assert [each.host for each in report] == ["db1"]
     assert not changes["web1"]
     assert changes["db1"]
+
+
+def test_only_hosts_that_a_limit_leaves_are_cloned() -> None:
+    """The others are neither made nor reached; selectors see them all the same."""
+
+    @kx.step
+    def told(ctx: kx.HostContext) -> kx.Action[Any]:
+        return kx.shell("cat /etc/hosts; echo knows $ALL", env={"ALL": ",".join(ctx.cluster.names)})
+
+    part = narrow.limited(pipeline(told), cluster(), kx.host("db1"))
+    report, changes = rehearse(part, cluster(user="root"))
+    assert report.succeeded
+    (result,) = report
+    assert result.host == "db1"
+    names = {word for line in str(result.stdout).splitlines() for word in line.split()[1:]}
+    assert {"db1", "web1,db1"} <= names
+    assert "web1" not in names
+    assert set(changes) == {"web1", "db1"}
+
+
+def test_a_host_that_steps_are_done_on_for_others_is_cloned() -> None:
+    """The limit takes the host on whose behalf it is done, as with a run."""
+    there = configure.on(kx.host("db1"))
+    part = narrow.limited(pipeline(there), cluster(), kx.host("web1"))
+    report, changes = rehearse(part, cluster(user="root"))
+    assert [(each.host, each.status.name) for each in report] == [("web1", "Succeeded")]
+    assert changes == {"web1": Changes(), "db1": Changes(added=["/etc/kx.conf"])}
+
+
+def test_a_value_of_another_host_comes_from_its_clone() -> None:
+    """Whoever makes what others take is there, too."""
+    name = kx.command("name", "uname -n", value="uname -n", parse=str.strip)
+
+    @kx.step(its=kx.from_one(name))
+    def take(ctx: kx.HostContext, its: str) -> kx.Action[Any]:
+        return kx.shell("echo $IT >/etc/kx.name", env={"IT": its})
+
+    tasks = (kx.task("make", name, on=kx.role("db")), kx.task("take", take, on=kx.role("web")))
+    report, changes = rehearse(kx.pipeline("p", kx.module("m", *tasks)), cluster(user="root"))
+    assert report.succeeded
+    assert changes == {"web1": Changes(added=["/etc/kx.name"]), "db1": Changes()}
 
 
 @pytest.mark.parametrize(

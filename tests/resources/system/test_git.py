@@ -208,7 +208,7 @@ def test_git_that_cannot_be_cloned_leaves_nothing(repo: Box) -> None:
     fails(repo, git("/srv/app", "/srv/nope.git", "v1"), "repository '/srv/nope.git' does not exist")
     fails(repo, git("/srv/app", URL, "nope"), f"there is no tag or branch nope in {URL}")
     fails(repo, git("/srv/app", URL, "1" * 40), "not our ref")
-    fails(repo, git("/srv/no/app", URL, "v1"), "No such file or directory")
+    fails(repo, git("/srv/no/app", URL, "v1"), "there is no folder /srv/no")
     assert repo.sh("ls -A /srv").split() == ["app.git", "work"]
     repo.sh("mkdir /srv/full; mount -t tmpfs -o size=64k t /srv/full")
     fails(repo, git("/srv/full/app", f"file://{URL}", "v1"), "No space left")

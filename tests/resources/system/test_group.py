@@ -55,9 +55,9 @@ def test_group_of_the_system_has_a_number_of_the_systems(box: Box) -> None:
     assert int(box.sh(LOOK).split(":")[2]) < 1000
 
 
-def test_group_that_cannot_be_done_is_a_failure_in_the_tools_words(box: Box) -> None:
+def test_group_that_cannot_be_done_is_a_failure_that_says_why(box: Box) -> None:
     """A member who is nobody, and a group that is somebody's own."""
-    fails(box, group("web", members=["nosuch"]), "user 'nosuch' does not exist")
+    fails(box, group("web", members=["nosuch"]), "there is no user nosuch: make it in an earlier step")
     box.sh("useradd ann")
     fails(box, group("ann", state="absent"), "cannot remove the primary group of user 'ann'")
 

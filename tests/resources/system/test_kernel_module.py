@@ -1,15 +1,18 @@
-"""Modules of the kernel: by recorded replies, since the kernel that tests run on need not have any."""
+"""Modules of the kernel: by one that has some, and by recorded replies, since that of this machine need not."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from kxflow.flow.step import Step
 from kxflow.resources import kernel_module
+from kxflow.testing.plugin import need_program
 from kxflow.values.errors import InvalidError
 from tests.resources.helpers_system import Box, cycle, fails, holds, refused, succeeds, with_env
+from tests.resources.system import uml
 
 PATH = "/srv/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FILE = "/etc/modules-load.d/{}.conf"
@@ -105,10 +108,17 @@ def test_kernel_module_that_cannot_be_is_a_failure_and_not_kept(kernel: Box) -> 
     assert kernel.sh("ls /etc/modules-load.d/nope.conf", ok=False) == ""
 
 
+def test_kernel_module_by_a_kernel_that_has_modules(tmp_path: Path) -> None:
+    """User-mode Linux: they are really loaded and taken out, and what is kept is read at the next start."""
+    need_program("systemctl")  # what reads the file comes with it
+    status, said = uml.runs(uml.unpacked(tmp_path), "tests.resources.system.on_uml")
+    assert status == 0, said
+
+
 def test_kernel_module_without_modprobe_is_a_failure(box: Box) -> None:
     """A host that cannot load any says so."""
     box.sh("rm -f $(command -v modprobe)")
-    fails(box, kernel_module("surely_not_there"), "modprobe: not found")
+    fails(box, kernel_module("surely_not_there"), "there is no modprobe on this host: install the package kmod")
 
 
 def test_kernel_module_without_rights_is_told_so(kernel: Box) -> None:

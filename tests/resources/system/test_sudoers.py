@@ -54,6 +54,26 @@ def test_sudoers_that_visudo_refuses_changes_nothing(box: Box, content: str) -> 
     holds(box, sudoers("deploy", RULE))
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("deploy ALL=(root NOPASSWD: /bin/true", "line 1: syntax error: deploy ALL=(root NOPASSWD: /bin/true"),
+        (f"# fine\n\n{RULE}\nnonsense\n{RULE}", "line 4: syntax error: nonsense"),
+    ],
+)
+def test_sudoers_says_which_line_is_wrong(box: Box, content: str, words: str) -> None:
+    """In the error itself, where visudo's own last line is a caret below a column."""
+    result = fails(box, sudoers("deploy", content))
+    assert result.error is not None
+    assert result.error.what == f"{words}; visudo does not take it (exit status 1)"
+
+
+def test_sudoers_says_which_line_is_wrong_where_visudo_is_old(box: Box) -> None:
+    """Before 1.9.6 it wrote of a place in another way."""
+    box.sh("printf '#!/bin/sh\\necho \">>> $3: syntax error near line 2 <<<\" >&2; exit 1\\n' >/usr/sbin/visudo")
+    fails(box, sudoers("deploy", f"{RULE}\nnonsense"), "line 2: syntax error: nonsense; visudo does not take it")
+
+
 def test_sudoers_undo_gives_back_what_was_wrong_as_well(box: Box) -> None:
     """Undo is the state before, whatever visudo thinks of it."""
     box.sh(f"echo nonsense >{FILE}; chmod 640 {FILE}")
@@ -105,7 +125,7 @@ def test_sudoers_on_a_full_or_read_only_disk_leaves_the_file(box: Box) -> None:
 def test_sudoers_without_visudo_is_a_failure(box: Box) -> None:
     """What cannot be checked is not put in place."""
     box.sh("rm /usr/sbin/visudo")
-    fails(box, sudoers("deploy", RULE), "visudo: not found")
+    fails(box, sudoers("deploy", RULE), "there is no visudo on this host: install the package sudo")
     assert "No such file" in box.sh(f"ls {FILE} 2>&1", ok=False)
 
 

@@ -22,6 +22,14 @@ HASH = kx.Secret("$6$saltsalt$" + "x" * 86)
 OLD = "$6$oldsalt$" + "o" * 86
 
 
+def test_user_expires_on_a_day_given_as_text() -> None:
+    """As useradd and chage take it; both forms are one state."""
+    assert user("ann", expires="2030-01-01").build == user("ann", expires=dt.date(2030, 1, 1)).build
+    for wrong in ("2030-02-30", "01/01/2030", "20300101", "soon", "1969-12-31", ""):
+        with pytest.raises(InvalidError, match=re.escape(f"expires={wrong!r} cannot be: give a day from 1970 on, as")):
+            user("ann", expires=wrong)
+
+
 def test_user_is_made_repaired_and_undone(box: Box) -> None:
     """A bare name: an account with a home, which undo takes away again with its group."""
     cycle(box, user("ann"), look=LOOK, drift="userdel ann; rm -r /home/ann")
@@ -224,8 +232,8 @@ def test_user_without_rights_is_told_so(box: Box, step: Step[object], words: str
 
 
 def test_user_in_a_group_that_is_not_there_is_a_failure(box: Box) -> None:
-    """The tool's own words are told, and nobody is made."""
-    fails(box, user("ann", groups=["nosuch"]), "group 'nosuch' does not exist")
+    """It says what to do, and nobody is made."""
+    fails(box, user("ann", groups=["nosuch"]), "there is no group nosuch: make it in an earlier step")
     assert box.sh("getent passwd ann", ok=False) == ""
 
 

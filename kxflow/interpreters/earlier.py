@@ -1,0 +1,126 @@
+"""What earlier steps of a plan may bring: a later one is not said to fail for want of that."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+from attrs import define, field, frozen
+
+from kxflow.flow.needs import Need
+from kxflow.interpreters.crossing import Key, paths_of, within
+from kxflow.values.action import Probe
+from kxflow.values.state import read
+
+# Kinds that have to do with what they name, or with the paths that they name, and with nothing else.
+_PLAIN: Final = frozenset(
+    {
+        "absent", "authorized_key", "block", "cron", "directory", "file", "git", "group", "hostname", "hosts_entry",
+        "kernel_module", "line", "link", "mount", "replace", "sudoers", "swap", "sync", "sysctl", "systemd_unit",
+        "timezone", "unpack", "user",
+    }
+)  # fmt: skip
+_HOMES: Final = frozenset({"authorized_key", "user"})
+"""Kinds that make a home, too."""
+
+
+class Met(Enum):
+    """Whether a need is met when its step comes."""
+
+    yes = "it is, or an earlier step sees to it"
+    unsure = "an earlier step may see to it, or may undo it"
+    no = "it is not, and nothing earlier has to do with it"
+
+
+@frozen
+class _Step:
+    """What an earlier step changes, or may change.
+
+    Attributes:
+        keys: Kind and name, of what it is about.
+        paths: Where.
+        homes: Names and paths of a home that it may make.
+        goes: It takes the thing away.
+        sure: It is known to do so.
+    """
+
+    keys: tuple[Key, ...]
+    paths: tuple[str, ...]
+    homes: tuple[str, ...]
+    goes: bool
+    sure: bool
+
+    def has_to_do(self, need: Need) -> bool:
+        """It may bring it, or be in its way."""
+        kind = self.keys[0][0]
+        return self._is_about(need) or any(each[0] == kind and not each[1] for each in need.things)
+
+    def brings(self, need: Need) -> bool:
+        """It is to bring just that."""
+        return self.sure and not self.goes and self._is_about(need)
+
+    def spoils(self, need: Need) -> bool:
+        """What is so now may be so no more."""
+        if not self.goes:
+            return not need.taken.isdisjoint(self.keys)
+        below = any(within(its, ours) for its in need.paths for ours in self.paths)
+        return below or not set(need.things).isdisjoint(self.keys)
+
+    def _is_about(self, need: Need) -> bool:
+        return not set(need.things).isdisjoint(self.keys) or any(map(self._is_near, need.paths))
+
+    def _is_near(self, path: str) -> bool:
+        at_home = any(_near(home, path) if "/" in home else home in path.split("/") for home in self.homes)
+        return at_home or any(_near(each, path) for each in self.paths)
+
+
+def _near(one: str, other: str) -> bool:
+    return within(one, other) or within(other, one)
+
+
+@define
+class Earlier:
+    """What earlier steps of a plan change on one host, or may change."""
+
+    _steps: list[_Step] = field(factory=list)
+    _anything: bool = False
+    _installs: bool = False
+
+    def anything(self) -> None:
+        """A step may change whatever it likes."""
+        self._anything = True
+
+    def note(self, probe: Probe, *, sure: bool) -> None:
+        """A step brings about a state, or may do so."""
+        kind, name = probe.key
+        if kind not in _PLAIN:
+            self._installs |= kind == "package" and sure
+            self._anything |= not (kind == "package" and sure)
+            return
+        wanted = read(probe.wanted)
+        homes = tuple(filter(None, (name.split(" ")[0], wanted.get("home", "")))) if kind in _HOMES else ()
+        number = {"user": "uid", "group": "gid"}.get(kind, "")
+        more = [(number, wanted[number])] if number in wanted else []
+        if kind == "user" and not {"group", "gid"} & wanted.keys():
+            more.append(("own group", name))
+        self._steps.append(_Step((probe.key, *more), paths_of(probe), homes, not wanted, sure))
+
+    def meet(self, need: Need, *, now: bool) -> Met:
+        """What becomes of a need.
+
+        Args:
+            need: What a step cannot do without.
+            now: The host has it.
+        """
+        spoiled = any(each.spoils(need) for each in self._steps)
+        if now or (need.packed and self._installs) or any(each.brings(need) for each in self._steps):
+            return Met.unsure if spoiled else Met.yes
+        may = self._anything or self._installs or any(each.has_to_do(need) for each in self._steps)
+        return Met.unsure if may else Met.no
+
+    def may_mend(self, probe: Probe | None) -> bool:
+        """One of them may have to do with why a state cannot be seen."""
+        paths = () if probe is None or probe.key[0] not in _PLAIN else paths_of(probe)
+        if not paths:
+            return self._anything or self._installs or bool(self._steps)
+        return self.meet(Need("", "", paths), now=False) is not Met.no
