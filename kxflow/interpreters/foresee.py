@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any
 
 import anyio
-from attrs import evolve, field, frozen, mutable
+from attrs import evolve, frozen
 from frozendict import frozendict
 
 from kxflow.flow.decide import Decided, Do, decide
-from kxflow.flow.ensure import what_stays, why_no_undo
 from kxflow.flow.layout import AFTER, Layout, Slot, TaskPlan
 from kxflow.flow.needs import Need, asking, needs_of, unmet
 from kxflow.flow.perform import attached
@@ -22,36 +21,16 @@ from kxflow.interpreters.crossing import ACCOUNTS, Crossings, Key
 from kxflow.interpreters.earlier import Earlier, Met
 from kxflow.interpreters.lane import Lane, Wires
 from kxflow.interpreters.ports import ReachError
-from kxflow.interpreters.runner import wire_commands
+from kxflow.interpreters.prospect import NO_STATE, UNCHANGED, Item, Seen, decided, leaves, merged, undo, unforeseen
+from kxflow.interpreters.question import asked_of, can_be_asked, question
 from kxflow.shell import frames
 from kxflow.shell.program import Op
-from kxflow.values.action import Action, Command, Probe, Reboot
+from kxflow.values.action import Command, Probe
 from kxflow.values.context import HostContext
 from kxflow.values.host import Host
 from kxflow.values.plan import Effect, Plan, Planned, cluster_digest
-from kxflow.values.result import ABSENT, Change, Status
-from kxflow.values.state import CONTENT, GONE, Ensured, State, change
-
-
-@frozen
-class Seen:
-    """What was found out of one command.
-
-    Attributes:
-        effect: What it would do.
-        reason: Why.
-        ensured: The states, where it ensures one.
-        brought: What it needs is not there, and an earlier step may bring it: then what it finds is not known either.
-        value: The value it has already, or is expected to give; absent where not known.
-        unless: Path of an earlier step that may make it another.
-    """
-
-    effect: Effect
-    reason: str = ""
-    ensured: Ensured | None = None
-    value: Any = ABSENT
-    brought: bool = False
-    unless: str = ""
+from kxflow.values.result import ABSENT, Status
+from kxflow.values.state import CONTENT, GONE, Ensured, State
 
 
 @frozen
@@ -67,24 +46,6 @@ class _Answer:
     ended: frames.Ended
     needs: tuple[Need, ...] = ()
     lacks: tuple[Need, ...] = ()
-
-
-@mutable
-class _Item:
-    """One step on one host: what it would do, as far as it is known before the host was asked."""
-
-    slot: Slot
-    path: str
-    what: Decided | Do | str
-    commands: tuple[Command[Any], ...] = ()
-    seen: list[Seen] = field(factory=list)
-
-    @property
-    def fails(self) -> str:
-        """Why it would fail; empty where that is not known."""
-        if isinstance(self.what, Decided):
-            return "" if self.what.status.ok else _told(self.what)
-        return next((each.reason for each in self.seen if each.effect is Effect.fail), "")
 
 
 class Foresight:
@@ -135,10 +96,10 @@ class Foresight:
                 for item in items:
                     self._settle(task, host, item)
 
-    def _together(self, task: TaskPlan, host: Host, slots: Sequence[Slot]) -> list[_Item]:
+    def _together(self, task: TaskPlan, host: Host, slots: Sequence[Slot]) -> list[Item]:
         """Steps from the first on that can be asked for at once: up to one that needs an answer."""
         ctx = HostContext(host, self._layout.cluster, "plan")
-        items: list[_Item] = []
+        items: list[Item] = []
         for slot in slots:
             elsewhere = slot.step.target is not None
             if items and (elsewhere or not self._needs(task, slot).isdisjoint(each.slot.index for each in items)):
@@ -153,21 +114,21 @@ class Foresight:
         places = [self._wiring.find(each, task, slot) for _, each in inputs_of(slot.step)]
         return {each.place[1] for each in places if isinstance(each, Producer) and each.place[0] == task.order}
 
-    def _item(self, task: TaskPlan, slot: Slot, ctx: HostContext) -> _Item:
+    def _item(self, task: TaskPlan, slot: Slot, ctx: HostContext) -> Item:
         path = f"{task.label}/{slot.step.name}"
         if slot.rescues is not None:
-            return _Item(slot, path, Decided(status=Status.Skipped, reason="rescue"))
+            return Item(slot, path, Decided(status=Status.Skipped, reason="rescue"))
         sets: list[dict[str, Any]] = []
         for wanted in (slot.step.inputs, *(each.inputs for each in slot.step.conditions)):
             given = self._wiring.gather(wanted, task, slot, ctx.host.name, self._values) if wanted else {}
             if isinstance(given, Missing):
-                return _Item(slot, path, f"needs {given.path or given.why}")
+                return Item(slot, path, f"needs {given.path or given.why}")
             sets.append(given)
         what = decide(slot.step, ctx, sets[0], sets[1:], where=task.path(slot))
-        commands = _asked_of(what.action) if isinstance(what, Do) else ()
-        return _Item(slot, path, what, commands)
+        commands = asked_of(what.action) if isinstance(what, Do) else ()
+        return Item(slot, path, what, commands)
 
-    async def _ask(self, items: Sequence[_Item], host: Host, task: TaskPlan) -> None:
+    async def _ask(self, items: Sequence[Item], host: Host, task: TaskPlan) -> None:
         """What hosts can be asked of these, in one program."""
         marks = self._marked.setdefault(host.name, set())
         target = items[0].slot.step.target
@@ -190,11 +151,11 @@ class Foresight:
                 if seen is None or seen.effect is not Effect.none:
                     marks |= _sets(command)
                 _note(earlier, command, seen)
-            self._crossings.loosen(item.path, _unforeseen(item), lane.host.name)
+            self._crossings.loosen(item.path, unforeseen(item), lane.host.name)
             if item.fails:
                 self._failing.add((task.order, item.slot.index, host.name))
 
-    def _acts_unseen(self, item: _Item, host: Host, task: TaskPlan) -> bool:
+    def _acts_unseen(self, item: Item, host: Host, task: TaskPlan) -> bool:
         """What it does is not asked of the host: it waits for a value, runs here, or comes to the rescue."""
         if isinstance(item.what, Decided):
             return (task.order, item.slot.rescues, host.name) in self._failing
@@ -313,7 +274,7 @@ class Foresight:
         keys = {(kind, ensured.after.get(name, "")) for name, kind in (("owner", "user"), ("group", "group"))}
         return not keys.isdisjoint(self._renumbered.get(host, ()))
 
-    def _settle(self, task: TaskPlan, host: Host, item: _Item) -> None:
+    def _settle(self, task: TaskPlan, host: Host, item: Item) -> None:
         """The entry of a step, and the value that later ones may take."""
         entry = Planned(
             module=task.module,
@@ -346,11 +307,11 @@ class Foresight:
             return evolve(entry, effect=Effect.unknown, reason=f"{self._out[host]} would fail before it")
         return entry
 
-    def _verdict(self, item: _Item, host: Host, entry: Planned) -> tuple[Planned, Any]:
+    def _verdict(self, item: Item, host: Host, entry: Planned) -> tuple[Planned, Any]:
         if isinstance(item.what, str):
             return evolve(entry, reason=item.what), ABSENT
         if isinstance(item.what, Decided):
-            return _decided(item.what, entry)
+            return decided(item.what, entry)
         entry = evolve(entry, digest=item.what.digest)
         example = next((each.example for each in reversed(item.commands)), ABSENT)
         if not item.commands:
@@ -362,8 +323,8 @@ class Foresight:
         if all(each.readonly for each in item.commands) and not item.seen:
             return evolve(entry, effect=Effect.none, reason="read only"), example
         if len(item.seen) < len(item.commands):
-            return evolve(entry, reason="it has no check: it would run", undo=_undo(item)), example
-        return evolve(_merged(item, entry), undo=_undo(item), leaves=_leaves(item)), item.seen[-1].value
+            return evolve(entry, reason="it has no check: it would run", undo=undo(item)), example
+        return evolve(merged(item, entry), undo=undo(item), leaves=leaves(item)), item.seen[-1].value
 
 
 def _waves_of(layout: Layout) -> dict[tuple[int, str], int]:
@@ -382,11 +343,6 @@ def _waves_of(layout: Layout) -> dict[tuple[int, str], int]:
 
 def _numbered(plan: TaskPlan, waves: Iterable[Sequence[Host]]) -> dict[tuple[int, str], int]:
     return {(plan.order, host.name): number for number, wave in enumerate(waves) for host in wave}
-
-
-def _asked_of(action: Action[Any]) -> tuple[Command[Any], ...]:
-    """Commands whose checks and probes tell what an action would do."""
-    return (action.command,) if isinstance(action, Reboot) else wire_commands(action) or ()
 
 
 def _part(whole: State, wanted: State) -> State:
@@ -439,94 +395,5 @@ def _jointly(
     return Seen(Effect.change if ensured.changed else Effect.none, "" if ensured.changed else "check", ensured, ensured)
 
 
-NO_STATE: Final = "it keeps no state"
-UNCHANGED: Final = "unchanged"
-
-
-def can_be_asked(command: Command[Any]) -> bool:
-    """A host can say what it would do without doing it."""
-    return command.asks_first or bool(command.awaits) or (command.readonly and command.gives_value)
-
-
 def _sets(command: Command[Any]) -> set[str]:
     return {each.mark for each in command.pending if each.role == "sets"}
-
-
-def _unforeseen(item: _Item) -> str | None:
-    """The text of what may touch anything on the host; None where all that it does is known, or where it does nothing.
-
-    That is a command that is no resource and would run, or may, and a step that could not be made yet.
-    """
-    if isinstance(item.what, str):
-        return ""
-    seen = iter(item.seen)
-    effects = [next(seen).effect if can_be_asked(each) and item.seen else Effect.unknown for each in item.commands]
-    texts = [
-        str(each)
-        for each, effect in zip(item.commands, effects, strict=True)
-        if effect is not Effect.none and each.probe is None and not each.readonly and each.text != ":"
-    ]
-    return "\n".join(texts) if texts else None
-
-
-def question(command: Command[Any]) -> Command[Any]:
-    """The command without what it does: its probe or its check, and its value where that holds."""
-    command = evolve(command, pending=tuple(evolve(each, role="awaits") for each in command.awaits))
-    if command.probe is not None:
-        return evolve(command, probe=evolve(command.probe, dry=True), upload=None, stdin=None, chosen=None, into=None)
-    if command.readonly and command.check is None:
-        return command
-    return evolve(command, text=":", argv=None, stdin=None, upload=None, ok_codes=frozenset({0}), detached=False)
-
-
-def _decided(what: Decided, entry: Planned) -> tuple[Planned, Any]:
-    entry = evolve(entry, digest=what.digest)
-    if what.status.ok:
-        return evolve(entry, effect=Effect.none, reason=what.reason), what.payload
-    return evolve(entry, effect=Effect.fail, reason=_told(what)), ABSENT
-
-
-def _told(what: Decided) -> str:
-    return what.error.what if what.error is not None else what.reason
-
-
-def _merged(item: _Item, entry: Planned) -> Planned:
-    """One entry of all commands of a step."""
-    sensitive = any(each.sensitive for each in item.commands)
-    if item.fails:
-        return evolve(entry, effect=Effect.fail, reason=item.fails)
-    first = next((each for each in item.seen if each.effect is Effect.unknown), None)
-    if first is not None:
-        return evolve(entry, reason=first.reason)
-    changing = [each for each in item.seen if each.effect is Effect.change]
-    entry = evolve(entry, unless=next((each.unless for each in item.seen if each.unless), ""))
-    if not changing:
-        return evolve(entry, effect=Effect.none, reason=item.seen[-1].reason)
-    shown = None if sensitive else _joined([each.ensured for each in changing])
-    return evolve(entry, effect=Effect.change, reason=changing[0].reason, change=shown)
-
-
-def _joined(ensured: Sequence[Ensured | None]) -> Change | None:
-    parts = [change(each.before, each.after) for each in ensured if each is not None and each.before is not None]
-    if not parts:
-        return None
-    columns = zip(*((each.before, each.after, each.diff) for each in parts), strict=True)
-    return Change(*("\n".join(filter(None, texts)) for texts in columns))
-
-
-def _undo(item: _Item) -> str:
-    """Why what would be done could not be taken back; empty where nothing would be done, or it could."""
-    changing = not item.seen or any(each.effect not in (Effect.none, Effect.fail) for each in item.seen)
-    if not changing or not isinstance(item.what, Do):
-        return ""
-    if len(item.commands) == 1 and item.seen and item.seen[0].brought:
-        return ""
-    first = item.seen[0].ensured if item.seen else None
-    return why_no_undo(item.what.action, None if first is None else first.before)
-
-
-def _leaves(item: _Item) -> str:
-    """What an undo would leave of what would be done, as far as that is known."""
-    pairs = zip(item.commands, item.seen, strict=True)
-    told = (what_stays(each.probe, seen.ensured) for each, seen in pairs if seen.effect is Effect.change)
-    return "; ".join(filter(None, told))
