@@ -316,9 +316,9 @@ def plan(pipeline: Pipeline, cluster: Cluster, **options: Unpack[PlanOptions]) -
     Probes and checks are asked, and the values of steps that are done already; later steps see what earlier ones would
     change. A command with no check is unknown, and so is a step whose input is not known yet, unless the step that
     gives it has `example=`. Behind a command that would run, or may, later steps are foreseen as if it touched nothing
-    of theirs: they say so (`unless`), and those whose path its text names are unknown. What
-    can be seen to fail would fail, unless an earlier step may bring what it lacks; what that keeps from being reached
-    is unknown.
+    of theirs: they say so (`unless`), and those whose path its text names are unknown. So do checks and values of
+    commands behind any change. What can be seen to fail would fail, unless an earlier step may bring what it lacks;
+    what that keeps from being reached is unknown.
 
     Args:
         pipeline: What is planned.

@@ -50,18 +50,20 @@ class Crossings:
     _failed: dict[str, set[Key]] = field(factory=dict)
     _unsure: dict[str, set[Key]] = field(factory=dict)
     _loose: dict[str, dict[str, str]] = field(factory=dict)
+    _first: dict[str, str] = field(factory=dict)
 
     def crossed(self, probe: Probe, ensured: Ensured, host: str) -> bool:
         """An earlier step has to do with the same path, one above or below, or the same account; this one is noted."""
         met = self._tangled(probe.key, ensured, host) if probe.key[0] in ACCOUNTS else self._met(probe, ensured, host)
-        unsure = self._unsure.setdefault(host, set())
-        if met:
-            unsure.add(probe.key)
-        return met or probe.key in unsure
+        return met or probe.key in self._unsure.get(host, ())
+
+    def doubt(self, key: Key, host: str) -> None:
+        """What becomes of a thing is not known: nor is what a later step does to it."""
+        self._unsure.setdefault(host, set()).add(key)
 
     def not_seen(self, probe: Probe, host: str) -> None:
         """What a step finds cannot be told: it may change all that it has to do with."""
-        self._unsure.setdefault(host, set()).add(probe.key)
+        self.doubt(probe.key, host)
         kind = probe.key[0]
         every = tuple(_Touched(kind, path, None, below=kind in _TREES) for path in paths_of(probe))
         self._touched.setdefault(host, {})[probe.key] = every
@@ -108,6 +110,14 @@ class Crossings:
     def loose(self, host: str) -> str:
         """The path of the first such step on a host; empty where there is none."""
         return next(iter(self._loose.get(host, ())), "")
+
+    def acts(self, path: str, host: str) -> None:
+        """A step would change something on a host, or may."""
+        self._first.setdefault(host, path)
+
+    def first(self, host: str) -> str:
+        """The path of the first such step; empty where there is none."""
+        return self._first.get(host, "")
 
     def naming(self, probe: Probe, ensured: Ensured, host: str) -> str:
         """The path of a step of which that cannot be told, and whose text names what this one has to do with."""

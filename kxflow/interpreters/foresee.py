@@ -58,6 +58,7 @@ class Foresight:
         self._bound = anyio.Semaphore(concurrency)
         self._waves = _waves_of(layout)
         self._values: Values = {}
+        self._held_by: dict[tuple[int, int], str] = {}
         self._predicted: dict[str, dict[Key, State]] = {}
         self._crossings = Crossings()
         self._renumbered: dict[str, set[Key]] = {}
@@ -126,7 +127,13 @@ class Foresight:
             sets.append(given)
         what = decide(slot.step, ctx, sets[0], sets[1:], where=task.path(slot))
         commands = asked_of(what.action) if isinstance(what, Do) else ()
-        return Item(slot, path, what, commands)
+        return Item(slot, path, what, commands, unless=self._unless(task, slot))
+
+    def _unless(self, task: TaskPlan, slot: Slot) -> str:
+        """What the values that a step takes hold by."""
+        found = (self._wiring.find(each, task, slot) for _, each in inputs_of(slot.step))
+        places = (each.place for each in found if isinstance(each, Producer))
+        return next((self._held_by[place] for place in places if place in self._held_by), "")
 
     async def _ask(self, items: Sequence[Item], host: Host, task: TaskPlan) -> None:
         """What hosts can be asked of these, in one program."""
@@ -152,6 +159,8 @@ class Foresight:
                     marks |= _sets(command)
                 _note(earlier, command, seen)
             self._crossings.loosen(item.path, unforeseen(item), lane.host.name)
+            if item.acts:
+                self._crossings.acts(item.path, lane.host.name)
             if item.fails:
                 self._failing.add((task.order, item.slot.index, host.name))
 
@@ -190,11 +199,15 @@ class Foresight:
         }
 
     def _provided(self, seen: Seen, command: Command[Any], lane: Lane) -> Seen:
-        """What an answer of the host holds by, behind a command of which nobody can tell what it touches."""
-        by_state = command.probe is not None or command.check is not None
-        if seen.effect is Effect.unknown or seen.reason == UNCHANGED or not by_state:
+        """What an answer of the host holds by.
+
+        Behind a command nobody can tell what that touches, and of what a command itself asks, what that depends on.
+        """
+        if seen.effect is Effect.unknown or seen.reason == UNCHANGED:
             return seen
-        return evolve(seen, unless=self._crossings.loose(lane.host.name))
+        host = lane.host.name
+        unless = self._crossings.loose(host) or ("" if command.probe is not None else self._crossings.first(host))
+        return evolve(seen, unless=unless)
 
     def _seen(self, command: Command[Any], answer: _Answer | None, host: str) -> Seen:
         if answer is None:
@@ -204,8 +217,10 @@ class Foresight:
             return self._unchanged(command, host)
         if command.probe is not None:
             return self._state(command.probe, answer, host)
-        asked = command.check.text if command.check is not None else ""
-        if path := self._crossings.named(asked, host):
+        if command.check is None and command.readonly:
+            if path := self._crossings.named(f"{command} {command.value or ''}", host):
+                return Seen(Effect.none, f"read only; it names {path}, which an earlier step changes")
+        elif path := self._crossings.named(command.check.text if command.check is not None else "", host):
             return Seen(Effect.unknown, f"its check names {path}, which an earlier step changes", value=command.example)
         performed = verdicts.of_ended(command, ended, verdicts.NO_SPAN, host)
         if ended.how == "held" or command.readonly:
@@ -240,10 +255,11 @@ class Foresight:
             return Seen(Effect.fail, barred[0].why)
         unsure = Met.unsure in met.values() or self._disowned(ensured, host)
         crossed = self._crossings.crossed(probe, ensured, host)
-        if by := self._crossings.naming(probe, ensured, host):
-            return Seen(Effect.unknown, f"it depends on what earlier steps change: {by} names it", value=ensured)
-        if crossed or unsure:
-            return Seen(Effect.unknown, "it depends on what earlier steps change", value=ensured)
+        by = self._crossings.naming(probe, ensured, host)
+        if by or crossed or unsure:
+            self._crossings.doubt(probe.key, host)
+            named = f": {by} names it" if by else ""
+            return Seen(Effect.unknown, f"it depends on what earlier steps change{named}", value=ensured)
         together = getattr(probe.resource, "after", None)
         if together is not None:
             return _jointly(probe.key[0], together, ensured, known)
@@ -288,6 +304,10 @@ class Foresight:
         )
         told, value = self._verdict(item, host, entry)
         told = self._in_its_place(told, task, item.slot)
+        if item.unless and told.effect in (Effect.change, Effect.none):
+            told = evolve(told, unless=told.unless or item.unless)
+        if told.unless:
+            self._held_by[task.order, item.slot.index] = told.unless
         self._entries.append(told)
         if value is not ABSENT:
             self._values.setdefault((task.order, item.slot.index), {})[host.name] = value

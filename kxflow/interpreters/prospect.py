@@ -50,6 +50,7 @@ class Item:
         what: To be done there, or decided without the host, or why it could not be made.
         commands: Where it is to be done by commands on this host: those.
         seen: Of those that the host can be asked about, in order.
+        unless: Path of a step that may make an input another.
     """
 
     slot: Slot
@@ -57,6 +58,17 @@ class Item:
     what: Decided | Do | str
     commands: tuple[Command[Any], ...] = ()
     seen: list[Seen] = field(factory=list)
+    unless: str = ""
+
+    @property
+    def acts(self) -> bool:
+        """It would change something on its host, or may."""
+        if not isinstance(self.what, Do):
+            return isinstance(self.what, str)
+        seen = iter(self.seen)
+        asked = [next(seen).effect if can_be_asked(each) and self.seen else None for each in self.commands]
+        pairs = zip(self.commands, asked, strict=True)
+        return any(effect not in (Effect.none, Effect.fail) and not each.readonly for each, effect in pairs)
 
     @property
     def fails(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import kxflow as kx
@@ -176,7 +176,8 @@ def test_what_stands_behind_a_command_holds_if_that_leaves_it_alone(tmp_path: Pa
     pipeline = one(*steps)
     plan = kx.plan(pipeline, HERE)
     by_step = {each.step: each for each in plan if each.host == "a"}
-    assert {name for name, each in by_step.items() if each.unless} == {"kep", "above", "asked"}
+    assert {name for name, each in by_step.items() if each.unless} == {"held", "kep", "above", "asked"}
+    assert by_step["held"].unless == f"m/t/file {tmp_path}/before"
     assert by_step["asked"].unless == "m/t/blind"
     assert str(by_step["asked"]) == "a m/t/asked: no change (check; unless m/t/blind touches it)"
     named = "it depends on what earlier steps change: m/t/blind names it"
@@ -188,13 +189,55 @@ def test_what_stands_behind_a_command_holds_if_that_leaves_it_alone(tmp_path: Pa
         "all below": named,
     }
     assert [(each.step, each.host) for each in plan.provisional] == [
-        (step, host) for step in ("kep", "above", "asked") for host in ("a", "b")
+        (step, host) for step in ("held", "kep", "above", "asked") for host in ("a", "b")
     ]
     plan.save(tmp_path / "plan")
     assert kx.Plan.load(tmp_path / "plan") == plan
     assert "    what is foreseen behind it (6 answers) holds if it touches none of that" in foreseen.lines(plan)
     assert "unless m/t/blind touches it" in plan._repr_html_()
     assert kx.plan(pipeline, HERE) == plan
+
+
+def test_what_a_command_asks_behind_a_change_holds_if_that_leaves_it_alone(tmp_path: Path) -> None:
+    """A check that does not spell the path, a value that is read, and what is made of that value; not a resource."""
+    for name in ("out", "v"):
+        (tmp_path / name).write_text("old")
+    look = kx.command("look", "cat v", cwd=tmp_path, readonly=True, parse=str, value="cat out")
+
+    @kx.step(text=kx.from_here(look))
+    def out(ctx: kx.HostContext, text: str) -> kx.Step[Any]:
+        return file(tmp_path / "out", content=text)
+
+    steps = [
+        kx.command("before", "cat v", cwd=tmp_path, readonly=True, value="cat out"),
+        file(tmp_path / "v", content="new", name="v"),
+        look,
+        out,
+        file(tmp_path / "other", content="x", name="other"),
+        kx.command("check", "true", check="test -e v", cwd=tmp_path),
+    ]
+    plan = kx.plan(one(*steps), HERE.only(kx.host("a")))
+    assert {each.step: each.unless for each in plan} == {
+        "before": "", "v": "", "check": "m/t/v", "look": "m/t/v", "out": "m/t/v", "other": "",
+    }  # fmt: skip
+
+
+def test_a_value_that_is_read_of_what_an_earlier_step_changes_is_not_known(tmp_path: Path) -> None:
+    """What is made of it is Unknown, not what it would be made of what is there now."""
+    (tmp_path / "v").write_text("old")
+    (tmp_path / "out").write_text("old")
+    look = kx.command("look", f"cat {tmp_path}/v", readonly=True, parse=str)
+
+    @kx.step(text=kx.from_here(look))
+    def out(ctx: kx.HostContext, text: str) -> kx.Step[Any]:
+        return file(tmp_path / "out", content=text)
+
+    on_a = HERE.only(kx.host("a"))
+    assert told(kx.plan(one(file(tmp_path / "v", content="new"), look, out), on_a))[1:] == [
+        ("no change", f"read only; it names {tmp_path}/v, which an earlier step changes"),
+        ("unknown", "needs p/m/t/look"),
+    ]
+    assert told(kx.plan(one(file(tmp_path / "v", content="old"), look, out), on_a))[2] == ("no change", "check")
 
 
 def test_what_a_command_that_would_run_and_a_step_that_is_not_known_may_touch(tmp_path: Path) -> None:
@@ -451,6 +494,7 @@ STATES = st.lists(
 
 @settings(max_examples=25)
 @given(present=STATES, wanted=STATES)
+@example(present=[("y", "one\n", None)], wanted=[("y", text, None) for text in (None, "one\n", None, "one\n")])
 def test_plan_equals_apply(present: Any, wanted: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Law 11, on real files: what the plan predicts is what the run does, and then nothing is left to do (law 9)."""
     root = tmp_path_factory.mktemp("law")
