@@ -21,7 +21,18 @@ from kxflow.interpreters.crossing import ACCOUNTS, Crossings, Key
 from kxflow.interpreters.earlier import Earlier, Met
 from kxflow.interpreters.lane import Lane, Wires
 from kxflow.interpreters.ports import ReachError
-from kxflow.interpreters.prospect import NO_STATE, UNCHANGED, Item, Seen, decided, leaves, merged, undo, unforeseen
+from kxflow.interpreters.prospect import (
+    AFTERWARDS,
+    NO_STATE,
+    UNCHANGED,
+    Item,
+    Seen,
+    decided,
+    leaves,
+    merged,
+    undo,
+    unforeseen,
+)
 from kxflow.interpreters.question import asked_of, can_be_asked, question
 from kxflow.shell import frames
 from kxflow.shell.program import Op
@@ -320,7 +331,8 @@ class Foresight:
                 entry, effect=Effect.unknown, reason="it would run: what it rescues would fail", undo=NO_STATE
             )
         if task.hook.startswith(AFTER):
-            return entry
+            acts = entry.effect in (Effect.change, Effect.unknown)
+            return evolve(entry, undo=entry.undo or AFTERWARDS) if acts else entry
         if entry.effect is Effect.fail and not attached(slot.step):
             self._out.setdefault(host, entry.path)
         elif entry.effect is Effect.change and host in self._out:

@@ -475,6 +475,16 @@ def test_apply_refuses_another_roll_out(tmp_path: Path) -> None:
     assert not (tmp_path / "f").exists()
 
 
+def test_what_an_after_hook_does_is_said_to_stay(tmp_path: Path) -> None:
+    """Rollbacks leave it alone; where it would do nothing there is nothing to say."""
+    (tmp_path / "there").write_text("x")
+    before = kx.task("b", file(tmp_path / "b", content="x"))
+    after = kx.task("a", file(tmp_path / "a", content="x"), file(tmp_path / "there", content="x"))
+    plan = kx.plan(kx.pipeline("p", kx.module("m", before=before, after=after)), HERE.only(kx.host("a")))
+    assert [each.undo for each in plan] == ["", "what an after= hook does is not taken back", ""]
+    assert len(plan.lasting) == 1
+
+
 def test_plans_have_no_truth_value() -> None:
     """Ask what it would change."""
     with pytest.raises(TypeError, match=r"plan\.changes"):
