@@ -262,10 +262,10 @@ kx_pd() {
   : >"$kx_tmp/spared"
   [ -z "$kx_purge" ] || [ -z "$kx_sweep" ] || kx_spare >"$kx_tmp/spared"
   kx_each 'cp -p -- "$kx_x" "$kx_y"' || return 1
-  [ -z "$kx_sweep" ] || kx_accounts || return 1
+  [ -z "$kx_came" ] || kx_accounts || return 1
   kx_take
   kx_r=$?
-  [ -z "$kx_sweep" ] || kx_restore || kx_r=1
+  [ -z "$kx_came" ] || kx_restore || kx_r=1
   kx_each '[ -e "$kx_x" ] || { mkdir -p -- "${kx_x%/*}" && cp -p -- "$kx_y" "$kx_x"; }' || kx_r=1
   return $kx_r
 }

@@ -62,13 +62,17 @@ kx_tell_made() {
       printf 'kxflow: made %s\n' "$kx_x"
     done
 }
+# apt leaves the own architecture out of names, dpkg not always: here it is.
 kx_list() {
-  kx_autos=$(apt-mark showauto)
-  dpkg-query -W -f '${db:Status-Status} ${binary:Package} ${Version}\n' 2>/dev/null | awk -v a=" $(echo $kx_autos) " '
+  kx_autos=$(apt-mark showauto) kx_arch=$(dpkg --print-architecture)
+  dpkg-query -W -f '${db:Status-Status} ${binary:Package} ${Version}\n' 2>/dev/null |
+    awk -v a=" $(echo $kx_autos) " -v n=":$kx_arch\$" '
     $1 == "not-installed" { next }
+    { sub(n, "", $2) }
     { print ($1 == "config-files" ? "left" : "there"), $2, $3 (index(a, " " $2 " ") ? " auto" : "") }'
 }
 kx_tell_came() {
+  kx_arch=$(dpkg --print-architecture)
   { printf '%s\n' "$1"; echo; kx_list; } | awk '
     !n && $0 == "" { n = 1; next }
     !n { was[$2] = $1; version[$2] = $3; auto[$2] = $4; next }
@@ -83,15 +87,17 @@ kx_tell_came() {
 }
 # Folders that were there before, are of no other package, and a purge takes as far as its script tells.
 kx_tell_older() {
-  [ -f "$kx_di/$1.postrm" ] || return 0
+  kx_o=$kx_di/$1
+  [ -f "$kx_o.postrm" ] || kx_o=$kx_o:$kx_arch
+  [ -f "$kx_o.postrm" ] || return 0
   {
-    grep -oE '/[A-Za-z0-9._@+/-]+' "$kx_di/$1.postrm" | sed 's,/*$,,'
-    ! grep -q 'rm -' "$kx_di/$1.postrm" || for kx_f in /etc /var/lib /var/log /var/cache /var/spool /srv /opt; do
+    grep -oE '/[A-Za-z0-9._@+/-]+' "$kx_o.postrm" | sed 's,/*$,,'
+    ! grep -q 'rm -' "$kx_o.postrm" || for kx_f in /etc /var/lib /var/log /var/cache /var/spool /srv /opt; do
       echo "$kx_f/${1%:*}"
     done
   } | sort -u | while read -r kx_f; do
     case "$kx_nl$2$kx_nl" in *"${kx_nl}folder $kx_f$kx_nl"*) ;; *) continue ;; esac
-    grep -lxF -- "$kx_f" $kx_di/*.list | grep -qvF "/$1.list" || printf 'kxflow: made older %s %s\n' "$1" "$kx_f"
+    grep -lxF -- "$kx_f" $kx_di/*.list | grep -qvFx "$kx_o.list" || printf 'kxflow: made older %s %s\n' "$1" "$kx_f"
   done
 }
 kx_nl='

@@ -379,7 +379,7 @@ def apt(box: Box, line: str) -> None:
 def test_a_rollback_removes_what_came_and_nothing_else(box: Box, debs: Path) -> None:
     """Also what another recommends, or what was idle before; what others need by now, or is newer, is named."""
     deb(debs, "kxwants", Recommends="kxlog, kxlib")
-    deb(debs, "kxlog")
+    deb(debs, "kxlog", Architecture="amd64", Multi_Arch="same")  # of which dpkg tells the architecture, too
     deb(debs, "kxshared")
     deb(debs, "kxbase", "1.0")
     deb(debs, "kxnew", Depends="kxlog, kxlib, kxshared, kxbase (>= 2), kxidle")
