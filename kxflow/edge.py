@@ -392,8 +392,9 @@ def rollback(*args: Any, **options: Any) -> Any:
 
     A resource is brought back to the state that was found, a command is taken back by its `undo=`, also where it failed
     half-way. What cannot be taken back, as a step whose end is not known (Lost), is Skipped and says why; a host whose
-    undo fails is not touched any further. What followed a change (`on_change`) follows its undo, too. What an `after=`
-    hook did is left alone: it is what ends a layer, as `finally` does.
+    undo fails is not touched any further. What followed a change (`on_change`) follows its undo, too; where that fails,
+    the host's others are taken back all the same, and a mark stays there for the next run. What an `after=` hook did is
+    left alone: it is what ends a layer, as `finally` does.
 
     Args:
         args: A scope; or the pipeline that ran, its cluster, and the report, as it was given or as a log tells it.

@@ -146,7 +146,8 @@ def rollback(
 ) -> int:
     """Take back what a run did, by its log: completed steps in reverse order, host by host.
 
-    What cannot be taken back is left and said so; a host on which it fails is not touched any further.
+    What cannot be taken back is left and said so; a host on which it fails is not touched any further, unless
+    it is what followed a change (`on_change`) and is done again.
     """
     its = asked(target, inventory, settings=settings)
     outcome = kx.rollback(

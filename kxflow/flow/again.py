@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kxflow.flow.layout import Slot
 from kxflow.values.action import Action, Both, Command, Pending, Reboot, commands_of, parts_of
+from kxflow.values.result import Status, StepResult
 
 
 @frozen
@@ -63,16 +64,22 @@ def _pending(slot: Slot) -> Iterator[Pending]:
             yield from each.pending
 
 
-def again(action: Action[Any]) -> tuple[Action[Any], ...]:
+def again(action: Action[Any], result: StepResult | None) -> tuple[Action[Any], ...]:
     """Parts of what followed that are to be done again: what an undo does not take back by itself.
 
-    Of one that does, and was to take a mark away, that is left.
+    Of one that does, and was to take a mark away, that is left. Some see to less than before where what they deal with
+    is gone, or did not run: by what came of them in the run, None where they were not reached.
     """
-    return tuple(each for part in parts_of(action) for each in _part(part))
+    failed = result is not None and result.status is not Status.Succeeded
+    said = "" if result is None else str(result.stdout)
+    return tuple(each for part in parts_of(action) for each in _part(part, failed=failed, said=said))
 
 
-def _part(part: Action[Any]) -> Iterator[Action[Any]]:
-    if isinstance(part, Reboot) or (isinstance(part, Command) and part.probe is None and part.undo is None):
+def _part(part: Action[Any], *, failed: bool, said: str) -> Iterator[Action[Any]]:
+    if isinstance(part, Command) and part.again is not None:
+        its = part.again(failed, said)
+        yield evolve(its, become=part.become, timeout=part.timeout, pending=part.pending)
+    elif isinstance(part, Reboot) or (isinstance(part, Command) and part.probe is None and part.undo is None):
         yield part
     elif isinstance(part, Command) and (clears := tuple(each for each in part.pending if each.role == "clears")):
         yield Command(text=":", become=part.become, pending=clears)

@@ -31,7 +31,8 @@ def on_change(*steps: Step[Any] | Steps, then: Step[Any] | Steps | Iterable[Step
 
     A rollback that takes such a change back does behind it what followed, once more and as one step, so that what runs
     agrees with what was restored; also where it had not come to that, as an earlier run may have left it to do. Of what
-    follows, resources and commands with `undo=` are taken back instead. Where it fails, the rest is taken back all the
+    follows, resources and commands with `undo=` are taken back instead; `restart_service` has nothing to do where the
+    undo took the service away, or stopped it. Where it fails, the rest is taken back all the
     same, and the mark stays for the next run.
 
     The mark is known by the names of the steps, and by those of the things that they ensure: keep them. What follows

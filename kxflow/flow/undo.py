@@ -156,10 +156,11 @@ class _Back:
                 if isinstance(anew, str):
                     why = why or anew
                     continue
-                parts += again(anew)
-                if again(anew) and isinstance(made[slot.index].get(name), Skip):
+                its = again(anew, self._of(plan, slot).get(name))
+                parts += its
+                if its and isinstance(made[slot.index].get(name), Skip):
                     del made[slot.index][name]
-                if not all(map(only_clears, again(anew))):
+                if not all(map(only_clears, its)):
                     named[slot.step.name] = None
             action = skip(f"{KEPT}{why}") if why else as_one(parts)
             if action is not None:

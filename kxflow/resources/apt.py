@@ -1,7 +1,8 @@
 """Debian's packages: what dpkg knows of them, and what apt-get does with them.
 
 Variables that steer it: `kx_age` minutes after which lists are fetched anew (empty: never), `kx_wait` seconds to wait
-for locks that others hold, `kx_rec` (`yes`, `no` or empty), `kx_may` others may be removed, `kx_purge`, `kx_sweep`.
+for locks that others hold, `kx_rec` (`yes`, `no` or empty), `kx_may` others may be removed, `kx_purge`, `kx_sweep`;
+for undo, what `leavings.steering` gives.
 """
 
 from __future__ import annotations
@@ -169,23 +170,111 @@ kx_along() {
     kx_has "$kx_x" "$real" || return 1
   done
 }
+kx_stay() { printf '%s%s\n' "$kx_kept" "$1" >&2; }
+# What came with the packages goes with them, unless somebody asked for it since, or something else depends on it.
+kx_ours() {
+  kx_autos=$(apt-mark showauto)
+  kx_one "$kx_autos"
+  kx_h=$(echo $(kx_list | sed -n 's/^there \([^ ]*\) .*/\1/p'))
+  for kx_y in $kx_came; do
+    ! kx_has "$kx_y" "$real" && kx_has "$kx_y" "$kx_h" || continue
+    if kx_has "$kx_y" "$kx_one"; then real="$real $kx_y"
+    else kx_stay "$kx_y, which is wanted for itself by now"; fi
+  done
+  kx_k=1
+  while [ "$kx_k" ]; do
+    kx_k= kx_z=
+    for kx_x in $(kx_sim remove -- $real); do kx_has "$kx_x" "$real" || kx_z="$kx_z $kx_x"; done
+    [ "$kx_z" ] || return 0
+    for kx_y in $real; do
+      kx_has "$kx_y" "$asked" || for kx_x in $(kx_sim remove -- "$kx_y"); do
+        kx_has "$kx_x" "$real" && continue
+        kx_stay "$kx_y, which $kx_x needs by now"
+        kx_k=1 real=$(for kx_x in $real; do [ "$kx_x" = "$kx_y" ] || printf ' %s' "$kx_x"; done)
+        break
+      done
+    done
+  done
+}
+# What was removed besides, as far as it is still to be had, comes again.
+kx_pf() {
+  while read -r kx_x kx_y kx_z; do
+    if kx_has "$kx_x" "$kx_names"; then
+      [ "$kx_z" != auto ] || kx_found="$kx_found $kx_x"
+      continue
+    fi
+    [ "$(dpkg-query -W -f '${db:Status-Status}' -- "$kx_x" 2>/dev/null)" != installed ] || continue
+    if apt-cache madison -- "$kx_x" 2>/dev/null | sed 's/ //g' | grep -qF -- "|$kx_y|"; then
+      get="$get $kx_x=$kx_y"
+      [ "$kx_z" != auto ] || kx_found="$kx_found $kx_x"
+    else
+      kx_stay "$kx_x $kx_y, which is not to be had any more"
+    fi
+  done <<kx_end
+$kx_lost
+kx_end
+}
+kx_pa() { apt-mark auto -- $kx_found >/dev/null; }
+# Accounts that a script takes away though they were there before come again, as they were.
+kx_bases='passwd shadow group gshadow'
+kx_accounts() {
+  for kx_x in $kx_bases; do [ ! -f /etc/$kx_x ] || (umask 077; cp -- /etc/$kx_x "$kx_tmp/$kx_x") || return 1; done
+}
+kx_restore() {
+  for kx_x in $kx_bases; do
+    case $kx_x in *passwd | shadow) kx_y=user ;; *) kx_y=group ;; esac
+    [ ! -f "$kx_tmp/$kx_x" ] || awk -F: -v n=" $kx_new " -v k=$kx_y: '
+      FILENAME == ARGV[1] { there[$1]; next }
+      !($1 in there) && !index(n, " " k $1 " ")' /etc/$kx_x "$kx_tmp/$kx_x" >"$kx_tmp/lost"
+    if [ -s "$kx_tmp/lost" ]; then cat "$kx_tmp/lost" >>/etc/$kx_x || return 1; fi
+    [ $kx_x != passwd ] || cut -d: -f1 "$kx_tmp/lost" >"$kx_tmp/users"
+  done
+  while read -r kx_u; do
+    kx_g=$(awk -F: -v u="$kx_u" 'index("," $4 ",", "," u ",") { print $1 }' "$kx_tmp/group")
+    for kx_y in $kx_g; do usermod -aG "$kx_y" "$kx_u" || return 1; done
+  done <"$kx_tmp/users"
+}
+kx_take() {
+  kx_x=
+  for kx_y in $real; do kx_has "$kx_y" "$kx_left" || kx_x="$kx_x $kx_y"; done
+  if [ "$kx_purge" ] && [ "${kx_x# }" != "${real# }" ]; then
+    printf '%s\n' "$kx_older" | while read -r kx_y kx_z; do
+      [ -z "$kx_z" ] || kx_stay "configuration of $kx_y: its purge would take $kx_z, which was there before"
+    done
+    kx_get remove -- $real && { [ -z "$kx_x" ] || kx_get --purge remove -- $kx_x; }
+  else
+    kx_get ${kx_purge:+--purge} remove -- $real
+  fi
+}
 kx_pd() {
   kx_mend
   kx_real
-  [ "$real" ] || return 0
+  [ "$real$kx_came" ] || return 0
   asked=$real more=
+  if [ "$kx_came" ]; then
+    kx_ours
+    [ "$real" ] || return 0
+    for kx_y in $(kx_sim remove -- $real); do kx_has "$kx_y" "$real" || more="$more $kx_y"; done
+  else
+    kx_guess
+  fi
+  [ -z "$more" ] || [ "$kx_may" ] || kx_no "others need it and would be removed too:$more"
+  : >"$kx_tmp/spared"
+  [ -z "$kx_purge" ] || [ -z "$kx_sweep" ] || kx_spare >"$kx_tmp/spared"
+  kx_each 'cp -p -- "$kx_x" "$kx_y"' || return 1
+  [ -z "$kx_came" ] || kx_accounts || return 1
+  kx_take
+  kx_r=$?
+  [ -z "$kx_came" ] || kx_restore || kx_r=1
+  kx_each '[ -e "$kx_x" ] || { mkdir -p -- "${kx_x%/*}" && cp -p -- "$kx_y" "$kx_x"; }' || kx_r=1
+  return $kx_r
+}
+# Where it is not known what came along.
+kx_guess() {
   if [ "$kx_sweep" ]; then
     kx_one "$(kx_sim autoremove)"
     for kx_y in $(kx_sim --autoremove remove -- $real); do kx_has "$kx_y" "$kx_one$real" || real="$real $kx_y"; done
   fi
   for kx_y in $(kx_sim remove -- $asked); do kx_has "$kx_y" "$asked" || kx_along "$kx_y" || more="$more $kx_y"; done
-  [ -z "$more" ] || [ "$kx_may" ] || kx_no "others need it and would be removed too:$more"
-  : >"$kx_tmp/spared"
-  [ -z "$kx_purge" ] || [ -z "$kx_sweep" ] || kx_spare >"$kx_tmp/spared"
-  kx_each 'cp -p -- "$kx_x" "$kx_y"' || return 1
-  kx_get ${kx_purge:+--purge} remove -- $real
-  kx_r=$?
-  kx_each '[ -e "$kx_x" ] || { mkdir -p -- "${kx_x%/*}" && cp -p -- "$kx_y" "$kx_x"; }' || kx_r=1
-  return $kx_r
 }
 """

@@ -136,8 +136,10 @@ class AuthorizedKeys:
         """The lines with these keys, and the modes of folder and file."""
         said = {"folder": 'kx_say folder "$1"', "file": 'kx_say file "$2"', "keys": 'kx_say keys "$kx_l"'}
         say = "\n".join(said[name] for name in wanted)
+        # who is not there has no keys, nor anything else that could be put right
+        none = "".join(f"kx_say {name} {sh(value)}; " for name, value in wanted.items())
         return f"""\
-{self._user("exit 0" if wanted["keys"] else "kx_say keys ''; exit 0")}
+{self._user("exit 0" if wanted["keys"] else f"{{ {none}exit 0; }}")}
 if [ -e "$kx_home" ]; then
 kx_awk={sh(_OURS + _SHOW)}
 kx_l=$(kx_as {sh(_MODE + _LOOK)} && echo x) || exit 1

@@ -46,12 +46,14 @@ class File:
         content: What it is to hold, where that is seen to.
         backup: Other content that was there is kept beside it.
         drop: For undo: a part of the name of what a backup kept, which goes.
+        follow: For undo: to take it away is to take what a link leads to; the link stays.
     """
 
     path: str
     content: Data | None = None
     backup: bool = False
     drop: str = ""
+    follow: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -67,8 +69,9 @@ class File:
         wanted = wanted or WHOLE  # what is taken away can be brought back
         digest = f'kx_y=$(kx_sha256 <{where}) || exit 1\nkx_say sha256 "$kx_y"\n' if "sha256" in wanted else ""
         rights = f"kx_stat {where} || exit 1\n{ask_rights(wanted)}\n" if wanted.keys() - {"type", "sha256"} else ""
+        link = "exit 0" if self.follow else f"{{ [ ! -h {where} ] || kx_say type link; exit 0; }}"
         return f"""\
-[ -e {where} ] || {{ [ ! -h {where} ] || kx_say type link; exit 0; }}
+[ -e {where} ] || {link}
 [ ! -d {where} ] || kx_no {sh(f"{self.path} is a directory, not a file")}
 [ -f {where} ] || kx_no {sh(f"{self.path} is a device, pipe or socket, not a file")}
 kx_say type file
@@ -88,6 +91,8 @@ kx_say type file
     def apply(self, wanted: State) -> Command[Any]:
         """The content by rename; mode and owner alone in place. For undo: nothing, or a link that leads nowhere."""
         where = sh(self.path)
+        if not wanted and self.follow:
+            return command(f'kx_real {where}\nrm -f -- "$real"')
         if not wanted:
             return command(f"[ ! -d {where} ] || kx_no {sh(f'{self.path} is a directory')}\nrm -f -- {where}")
         if wanted["type"] == "link":
@@ -140,9 +145,12 @@ fi
 
 
 def restored(path: str, before: State) -> Command[Ensured] | None:
-    """The action that gives a file the content it had; None where that was not kept."""
+    """The action that gives a file the content it had, or takes it away; None where that was not kept.
+
+    It is for those that edit what a link leads to: the link was there, and stays.
+    """
     if not before:
-        return ensuring(File(path), None, content=shown(path))
+        return ensuring(File(path, follow=True), None, content=shown(path))
     if CONTENT not in before:
         return None
     content = before[CONTENT]

@@ -1,7 +1,7 @@
 """What starts services on a host: systemd, OpenRC or SysV scripts, as shell words.
 
 kx_there NAME           it knows such a service
-kx_running NAME         sets is: yes, no, or what it is on the way to
+kx_running NAME         sets is: yes, no, or what it is on the way to; dead, where it ended by itself
 kx_enabled NAME WANTED  sets is: yes, no, or another word where it can be neither
 kx_masked NAME          sets is: yes or no
 kx_go ACTION NAME       start, stop, restart, reload, enable, disable, mask, unmask; ends with 1 where it cannot
@@ -40,9 +40,11 @@ kx_there() {
   [ "$load$active" != not-foundinactive ]
 }
 kx_running() {
+  dead=
   case $active in
     active | reloading) is=yes ;;
-    inactive | failed) is=no ;;
+    inactive) is=no ;;
+    failed) is=no dead=1 ;;
     *) is=$active ;;
   esac
 }
@@ -80,10 +82,11 @@ kx_loud() {
 kx_masked() { kx_no 'only systemd can mask a service'; }
 kx_running() {
   kx_loud kx_script "$1" status 2>/dev/null
-  kx_r=$?
+  kx_r=$? dead=
   case $kx_r in
     0) is=yes ;;
-    1 | 2 | 3 | 32) is=no ;;
+    1 | 2 | 32) is=no dead=1 ;;
+    3) is=no ;;
     *) kx_no "whether $1 is running cannot be told: its status ends with $kx_r" ;;
   esac
 }

@@ -11,12 +11,13 @@ from attrs import evolve, frozen
 from kxflow.flow.actions import shell
 from kxflow.flow.ensure import ensure, ensuring
 from kxflow.flow.step import Step
-from kxflow.resources.leavings import heard, taking_back
+from kxflow.resources.leavings import heard, steering, taking_back, unpurged
 from kxflow.resources.managers import MANAGERS, ManagerName, words
 from kxflow.resources.paths import sh
 from kxflow.resources.presence import Presence, is_wanted
 from kxflow.values.action import Command
 from kxflow.values.errors import InvalidError
+from kxflow.values.result import KEPT
 from kxflow.values.state import CONTENT, Ensured, State
 
 DAY: Final = 86400.0
@@ -44,8 +45,9 @@ kx_tell() { while [ $# -gt 0 ]; do kx_see "$1" "$2"; kx_say "$1" "$is"; shift 2;
 """
 _DO: Final = r"""
 kx_do() {
-get= drop=
+get= drop= kx_names=
 while [ $# -gt 0 ]; do
+kx_names="$kx_names $1"
 kx_see "$1" "$2"
 if [ "$is" != "$2" ]; then
 case $2 in
@@ -56,14 +58,18 @@ esac
 fi
 shift 2
 done
+kx_pb=$(kx_list) kx_b= kx_r=0
+[ -z "$kx_lost" ] || kx_pf
 if [ "$get" ]; then
 kx_b=$(kx_there)
 kx_pg
 kx_r=$?
 kx_tell_made "$kx_b"
-[ $kx_r = 0 ] || exit 1
 fi
-[ -z "$drop" ] || kx_pd || exit 1
+[ $kx_r != 0 ] || [ -z "$drop$kx_came" ] || kx_pd || kx_r=1
+[ -z "$kx_found" ] || [ $kx_r != 0 ] || kx_pa
+kx_tell_came "$kx_pb" "$kx_b"
+[ $kx_r = 0 ] || exit 1
 }
 """
 
@@ -81,7 +87,7 @@ class Package:
         may_remove: Other packages may be removed for it.
         purge: Without its configuration.
         sweep: What is taken away takes along what nothing needs any more.
-        made: For undo: what their scripts had made besides, as `leavings` tells it.
+        made: For undo: what came along, and what their scripts had made besides, as `leavings` tells it.
     """
 
     names: tuple[str, ...]
@@ -128,28 +134,36 @@ class Package:
             f"kx_{name}={'1' if on else ''}"
             for name, on in (("may", self.may_remove), ("purge", self.purge), ("sweep", self.sweep))
         )
-        return f"kx_age={age} kx_wait={self.lock} kx_rec={recommends} {flags}"
+        told = steering(self.made)
+        return f"kx_age={age} kx_wait={self.lock} kx_rec={recommends} kx_found= kx_kept={sh(KEPT)} {flags} {told}"
 
     def back(self, before: State) -> Command[Ensured]:
         """What was not there goes again, with what came along for it; what was comes again in its version.
 
-        With its configuration, unless one of them had left that behind when it was removed before.
+        With its configuration, unless one of them had left that behind when it was removed before, or its purge would
+        take what was there before.
         """
         purge = "config-files" not in before.values()
-        wanted = {name: _back(value, purge=purge) for name, value in before.items()}
+        kept = {each.partition(":")[0] for each in unpurged(self.made)}
+        wanted = {
+            name: _back(value, purge=purge and name.partition(":")[0] not in kept) for name, value in before.items()
+        }
         return ensuring(evolve(self, sweep=True, purge=purge), wanted)
 
     def hear(self, said: str) -> Package:
-        """The same, knowing what scripts of the packages made when they were installed."""
+        """The same, knowing what else came and went, and what scripts of the packages made."""
         return evolve(self, made=heard(said))
 
     def leaves(self, before: State, after: State) -> str:
         """What an undo cannot bring back, or take away."""
         pairs = [(value, after[name]) for name, value in before.items() if name in after]
         if any(one in _GONE and other not in _GONE for one, other in pairs):
-            return "what they made and their removal keeps, such as data; accounts, too, where it is not apt's"
+            newer = "; other packages as new as they become for it"
+            return f"what they made and their removal keeps, such as data; accounts, too, where it is not apt's{newer}"
         if any(other == "purged" and one not in _GONE for one, other in pairs):
             return "configuration as it comes with them, also where it was changed"
+        if self.may_remove and any(one not in _GONE and other in _GONE for one, other in pairs):
+            return "what else is removed for it away, where that is not apt's or no longer to be had"
         return ""
 
 
@@ -205,9 +219,14 @@ def package(
 
     It keeps changed configuration files, asks nothing, and waits for others who hold the locks. Other packages are not
     removed for it: that fails, and names them. An undo removes what was not there, and what came along for it and
-    nothing else needs, with its configuration where that is as it came; with apt, accounts of the system and files of
-    /etc go as well that their scripts had made and nobody has changed since, and what it finds of theirs and has to
-    leave, it names. What was removed comes again in its version, if that is still to be had.
+    nothing else needs, with its configuration where that is as it came. What was removed comes again in its version, if
+    that is still to be had.
+    With apt, an undo goes by what the transaction told: it removes what came, unless somebody asked for it since or
+    another depends on it, and brings back what was removed besides. Accounts of the system and files of /etc that
+    scripts of the packages had made go as well, where nobody has changed them since; accounts that were there before
+    come again if a script takes them away; and where a purge would take a folder that was there before, as far as its
+    script tells that, the package is removed and not purged. What is newer than it was, and all else that an undo finds
+    and has to leave, it names.
 
     Args:
         names: One or several, `NAME`, `NAME:ARCHITECTURE`, `NAME=VERSION`.
@@ -219,7 +238,7 @@ def package(
         update: Before something is installed, fetch lists that are older than that many seconds, or than the list
             of sources; 0: always, None: never. They are fetched, too, where a name or a version is not to be found.
         recommends: Whether recommended packages come along; as the host is set up, where not given.
-        may_remove: Other packages may be removed for it; an undo does not bring those again.
+        may_remove: Other packages may be removed for it; an undo brings those again with apt, with others not.
         lock: Seconds to wait for others.
         manager: `apt`, `dnf`, `zypper` or `pacman`; the host's own, where not given.
         name: Of the step.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final, cast
+from functools import partial
+from typing import Any, Final, Literal, TypeAlias, cast
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kxflow.flow.actions import shell
 from kxflow.flow.ensure import Need, ensure, ensuring
@@ -33,6 +34,10 @@ _DO: Final = {
     ("running", "no"): ("kx_running {name}", "stop"),
     ("masked", "yes"): ("kx_masked {name}", "mask"),
 }
+
+_Now: TypeAlias = Literal["restart", "reload"]
+_STOOD: Final = "kxflow: it did not run"
+_STANDS: Final = '[ "$is$dead" = no ]'
 
 
 def _none(name: str) -> str:
@@ -133,14 +138,33 @@ def _checked(unit: str, init: InitName | None) -> str:
     return unit
 
 
-def _now(action: str, unit: str, init: InitName | None, name: str | None) -> Step[Output]:
+def _now(action: _Now, unit: str, init: InitName | None, name: str | None) -> Step[Output]:
     where = sh(_checked(unit, init))
-    text = f"{words(init)}kx_there {where} || kx_no {sh(_none(unit))}\nkx_go {action} {where}\n"
-    return command(f"{action} {unit}" if name is None else name, text, one_shot=True)
+    tell = f"(kx_running {where}; {_STANDS}) 2>/dev/null && echo {sh(_STOOD)}\n" if action == "restart" else ""
+    text = f"{words(init)}kx_there {where} || kx_no {sh(_none(unit))}\n{tell}kx_go {action} {where}\n"
+    made = command(f"{action} {unit}" if name is None else name, text, one_shot=True)
+    return evolve(made, build=evolve(cast("Command[Output]", made.build), again=partial(_again, action, unit, init)))
+
+
+def _again(action: _Now, unit: str, init: InitName | None, failed: bool, said: str) -> Command[Any]:
+    """For undo: what did not run before is stopped; what is gone, or was stopped by an undo, needs nothing."""
+    where = sh(unit)
+    stood = _STOOD in said
+    idle = f'[ "${{load:-}}" = not-found ] || {_STANDS}'
+    if stood or action == "reload":
+        idle = '[ "$is" = no ]'
+    elif failed:
+        idle = '[ "${load:-}" = not-found ]'
+    gone = f"{words(init)}if kx_there {where}; then kx_running {where}; {idle}; fi"
+    text = f"{words(init)}kx_there {where} && kx_go {'stop' if stood else action} {where}"
+    return cast("Command[Any]", shell(text, check=gone, one_shot=True))
 
 
 def restart_service(unit: str, *, init: InitName | None = None, name: str | None = None) -> Step[Output]:
     """Restart a service, each time that this runs: it is one-shot. For use as `then=` of `on_change`.
+
+    A rollback that is to do it again behind an undo restarts it only where it runs, or came to a bad end: one that the
+    undo stopped or took away is left alone, and one that did not run before this is stopped.
 
     >>> restart_service("cron")
     Step('restart cron')
@@ -158,6 +182,8 @@ def restart_service(unit: str, *, init: InitName | None = None, name: str | None
 
 def reload_service(unit: str, *, init: InitName | None = None, name: str | None = None) -> Step[Output]:
     """Let a service read its configuration again, each time that this runs: it is one-shot.
+
+    A rollback that is to do it again behind an undo does so only where it is there and runs.
 
     >>> reload_service("cron")
     Step('reload cron')

@@ -265,6 +265,8 @@ class Command(Action[T_co]):
         readonly: It changes nothing: a plan may run it, there is nothing to undo.
         one_shot: It does its work anew each time, and is meant to.
         example: What a plan takes for its value while that is not known.
+        again: Gives what a rollback does in its place where it is to be done again behind a change that is taken back;
+            called with whether it failed in the run, and what it wrote to stdout.
         pending: Marks on the host that it sets, or that it depends on.
     """
 
@@ -291,6 +293,7 @@ class Command(Action[T_co]):
     readonly: bool = False
     one_shot: bool = False
     example: Any = field(default=ABSENT, eq=False, repr=False)
+    again: Callable[[bool, str], Command[Any]] | None = field(default=None, eq=False, repr=False)
     pending: tuple[Pending, ...] = ()
 
     @property

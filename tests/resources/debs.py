@@ -20,7 +20,7 @@ REPOSITORY: Final = "/srv/debs"
 def deb(
     folder: Path, name: str, version: str = "1.0", *, files: Mapping[str, str] | None = None, **fields: str
 ) -> Path:
-    """A package in a folder; a field `Postinst` is its script, `Conffiles` names files of it."""
+    """A package in a folder; fields `Postinst` and `Postrm` are its scripts, `Conffiles` names files of it."""
     need_program("dpkg-deb")
     tree = Path(tempfile.mkdtemp(prefix=".", dir=folder))
     tree.chmod(0o755)
@@ -29,9 +29,10 @@ def deb(
     for path, text in {f"usr/share/{name}/version": version, **(files or {})}.items():
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         (tree / path).write_text(f"{text}\n")
-    if script := fields.pop("Postinst", ""):
-        (control / "postinst").write_text(f"#!/bin/sh\n{script}\n")
-        (control / "postinst").chmod(0o755)
+    for when in ("Postinst", "Postrm"):
+        if script := fields.pop(when, ""):
+            (control / when.lower()).write_text(f"#!/bin/sh\n{script}\n")
+            (control / when.lower()).chmod(0o755)
     if conffiles := fields.pop("Conffiles", ""):
         (control / "conffiles").write_text(f"{conffiles}\n")
     told = {

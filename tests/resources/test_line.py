@@ -11,8 +11,21 @@ from typing import Any
 import pytest
 
 import kxflow as kx
-from kxflow.resources import line
-from tests.resources.helpers_files import HOSTILE, cycle, fails, names, one, ran, skipped, succeeded, tree, undo, undone
+from kxflow.resources import block, line
+from tests.resources.helpers_files import (
+    HOSTILE,
+    LOCAL,
+    cycle,
+    fails,
+    names,
+    one,
+    ran,
+    skipped,
+    succeeded,
+    tree,
+    undo,
+    undone,
+)
 
 HOSTS = "127.0.0.1 localhost\n10.0.0.9 db\n10.0.0.8 old db\n10.0.0.7 mydb\n"
 
@@ -166,6 +179,29 @@ def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:
     succeeded(line(tmp_path / "link", "new"))
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_text() == "a\nnew\n"
+
+
+def test_a_link_that_leads_to_nothing_stays_when_undone(tmp_path: Path) -> None:
+    """What was made where it leads goes; where a step failed and did nothing, so does its undo."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real/x")
+    (tmp_path / "lost").symlink_to("nowhere/x")
+    there = tree(tmp_path)
+    for step in (line(tmp_path / "link", "new", create=True), block(tmp_path / "link", "new", create=True)):
+        done = succeeded(step)
+        assert (tmp_path / "real" / "x").exists()
+        undone(step, done)
+        assert tree(tmp_path) == there
+    for name in ("link", "lost"):
+        fails(step := line(tmp_path / name, "new", create=name == "lost"))
+        back = kx.rollback(once(step), LOCAL, kx.report_of(kx.run(once(step), LOCAL)))
+        assert [each.status for each in kx.report_of(back)] == [kx.Status.Skipped]
+    assert tree(tmp_path) == there
+
+
+def once(step: kx.Step[Any]) -> kx.Pipeline:
+    """A pipeline of one step."""
+    return kx.pipeline("p", kx.module("m", kx.task("t", step)))
 
 
 def test_what_is_no_text_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import kxflow as kx
 from kxflow.flow.step import Steps
-from kxflow.resources import file
+from kxflow.resources import file, reload_service, restart_service, service
+from kxflow.testing.plugin import need_program
 from tests.resources.conftest import Box
 from tests.resources.test_on_change import CONF, log, marks, note
 
@@ -184,3 +185,73 @@ def test_a_plan_says_that_it_is_done_again(box: Box) -> None:
         ("conf", ""),
         ("load", "it has no undo=; it is done again once what it follows is taken back"),
     ]
+
+
+def script(box: Box, name: str) -> str:
+    """A SysV script of a daemon that is no more than a file in /srv."""
+    for each in ("service", "update-rc.d"):
+        need_program(each)
+    del box
+    up = f"/srv/{name}.up"
+    return f"""#!/bin/sh
+### BEGIN INIT INFO
+# Provides: {name}
+# Default-Start: 2 3 4 5
+# Default-Stop: 0 1 6
+# Short-Description: for a test
+### END INIT INFO
+case $1 in
+start | restart) cp {CONF} {up}; ! grep -q bad {CONF} || {{ rm {up}; exit 1; }} ;;
+stop) rm -f {up} ;;
+status) [ -e {up} ] || exit 3 ;;
+esac
+"""
+
+
+def back_of(box: Box, *steps: kx.Step[Any] | Steps) -> list[str]:
+    """What came of the rollback of a run that succeeded; no mark stays."""
+    pipeline = kx.pipeline("p", kx.module("m", kx.task("t", *steps)))
+    first = kx.report_of(kx.run(pipeline, box.cluster))
+    assert first.succeeded, first.faulty
+    told = undone(kx.report_of(kx.rollback(pipeline, box.cluster, first)))
+    assert marks(box) == []
+    return told
+
+
+def test_a_service_that_goes_with_the_undo_needs_no_restart(box: Box) -> None:
+    """It was not there before, so there is nothing to be done again, and nothing is pending."""
+    old(box)
+    unit = file("/etc/init.d/kxd", content=script(box, "kxd"), mode=0o755, name="unit")
+    runs = service("kxd", running=True, enabled=True, init="sysv", name="runs")
+    then = restart_service("kxd", init="sysv", name="restart")
+    expected = ["runs: Succeeded", "unit: Succeeded", "restart: Skipped check"]
+    assert back_of(box, kx.on_change(unit, runs, then=then)) == expected
+    assert back_of(box, kx.on_change(unit, then=then), runs)[1:] == expected[1:]
+    assert not box.path("/etc/init.d/kxd").exists()
+
+
+def test_a_service_that_stood_before_stands_again_and_one_that_ran_runs(box: Box) -> None:
+    """Whoever had started it; where its restart failed, it runs again with what is restored."""
+    old(box)
+    box.sh("cat >/etc/init.d/kxd; chmod 755 /etc/init.d/kxd", stdin=script(box, "kxd"))
+    up = box.path("/srv/kxd.up")
+    runs = service("kxd", running=True, enabled=True, init="sysv", name="runs")
+    then = restart_service("kxd", init="sysv", name="restart")
+    follows = kx.on_change(conf(), then=then)
+    for steps in ((follows,), (follows, runs), (kx.on_change(conf(), runs, then=then),), (runs, follows)):
+        told = back_of(box, *steps)
+        assert not any("Failed" in each for each in told)
+        assert not up.exists(), steps
+    box.sh("service kxd start")
+    assert back_of(box, runs, follows)[0:2] == ["conf: Succeeded", "restart: Succeeded"]
+    assert up.read_text() == "old"
+    report = ran(box, kx.on_change(conf("bad"), then=then))
+    assert undone(report) == ["conf: Succeeded", "restart: Succeeded"]
+    assert (up.read_text(), marks(box)) == ("old", [])
+    again = reload_service("kxd", init="sysv", name="reload")
+    box.sh("service kxd stop")
+    assert undone(ran(box, kx.on_change(conf(), boom(), then=again)))[1:] == [
+        "conf: Succeeded",
+        "reload: Skipped check",
+    ]
+    assert marks(box) == []

@@ -16,6 +16,7 @@ from kxflow.resources import package
 from kxflow.sinks import foreseen
 from kxflow.testing.fleet import until
 from kxflow.testing.plugin import need_program
+from kxflow.values.result import KEPT
 from tests.resources.conftest import Box
 from tests.resources.debs import bare, deb, index
 from tests.resources.helpers_services import before, cycle, done, ran, undone
@@ -356,6 +357,94 @@ def test_a_rollback_names_what_it_finds_and_has_to_leave(box: Box, debs: Path) -
     assert text.getvalue().endswith("; and 2 more\n")
     box.sh("getent passwd later && getent passwd human && getent group kxg && ! getent passwd kxd")
     assert box.path("/etc/kxmade").read_text() == "mine\n"
+
+
+def there_and_back(box: Box, *steps: kx.Step[Any], between: str = ":") -> list[str]:
+    """What the rollback of a run of these steps names that it leaves."""
+    pipeline = kx.pipeline("p", kx.module("m", kx.task("t", *steps)))
+    first = kx.report_of(kx.run(pipeline, box.cluster))
+    assert first.succeeded, first.faulty
+    box.sh(between)
+    back = kx.report_of(kx.rollback(pipeline, box.cluster, first))
+    assert back.succeeded, back.faulty
+    told = (line for each in back for line in str(each.stderr).splitlines())
+    return sorted(line.removeprefix(KEPT) for line in told if line.startswith(KEPT))
+
+
+def apt(box: Box, line: str) -> None:
+    """Have apt-get do something."""
+    box.sh(f"apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq -y {line}")
+
+
+def test_a_rollback_removes_what_came_and_nothing_else(box: Box, debs: Path) -> None:
+    """Also what another recommends, or what was idle before; what others need by now, or is newer, is named."""
+    deb(debs, "kxwants", Recommends="kxlog, kxlib")
+    deb(debs, "kxlog", Architecture="amd64", Multi_Arch="same")  # of which dpkg tells the architecture, too
+    deb(debs, "kxshared")
+    deb(debs, "kxbase", "1.0")
+    deb(debs, "kxnew", Depends="kxlog, kxlib, kxshared, kxbase (>= 2), kxidle")
+    deb(debs, "kxlater", Depends="kxshared")
+    deb(debs, "kxidle")
+    index(debs)
+    apt(box, "install --no-install-recommends kxwants kxidle kxbase")
+    box.sh("apt-mark auto kxidle >/dev/null")
+    deb(debs, "kxbase", "2.0")
+    index(debs)
+    there = installed(box)
+    assert there_and_back(box, package("kxnew", update=0)) == ["kxbase 2.0, which was 1.0 before"]
+    assert installed(box) == there.replace("kxbase 1.0", "kxbase 2.0")
+    there = installed(box)
+    later = "apt-get -qq -y install kxlater; apt-mark manual kxlib >/dev/null"
+    assert there_and_back(box, package("kxnew"), between=later) == [
+        "kxlib, which is wanted for itself by now",
+        "kxshared, which kxlater needs by now",
+    ]
+    box.sh("apt-get -qq -y purge kxlater kxshared kxlib")
+    assert installed(box) == there
+
+
+def test_a_rollback_brings_back_what_was_removed_besides(box: Box, debs: Path) -> None:
+    """In its version, and as wanted as it was; what is not to be had any more is named."""
+    deb(debs, "kxneeds", Depends="kxlib")
+    deb(debs, "kxrival", Conflicts="kxlib")
+    index(debs)
+    apt(box, "install kxneeds kxother")
+    look = "apt-mark showauto"
+    there, auto = installed(box), box.sh(look)
+    assert auto == "kxlib\n"
+    for step in (package("kxlib", state="absent", may_remove=True), package("kxrival", may_remove=True)):
+        assert there_and_back(box, step) == []
+        assert (installed(box), box.sh(look)) == (there, auto)
+    gone = kx.pipeline("p", kx.module("m", kx.task("t", package("kxlib", state="absent", may_remove=True))))
+    assert [each.leaves for each in kx.plan(gone, box.cluster)] == [
+        "what else is removed for it away, where that is not apt's or no longer to be had"
+    ]
+    (debs / "kxneeds_1.0_all.deb").unlink()
+    index(debs)
+    box.sh("apt-get -qq update")
+    assert there_and_back(box, package("kxlib", state="absent", may_remove=True)) == [
+        "kxneeds 1.0, which is not to be had any more"
+    ]
+
+
+def test_a_rollback_keeps_what_a_purge_would_take_of_before(box: Box, debs: Path) -> None:
+    """Accounts come again line by line; where it would take folders the package is removed, not purged, and named."""
+    purge = '[ "$1" != purge ] || {{ userdel {0} 2>/dev/null; groupdel {0} 2>/dev/null; {1}; }}; :'
+    deb(debs, "kxold", Postinst="getent passwd kxold || useradd -r kxold", Postrm=purge.format("kxold", ":"))
+    deb(debs, "kxdata", Postinst="mkdir -p /var/log/kxdata", Postrm=purge.format("none", "rm -rf /var/log/kxdata"))
+    deb(debs, "kxfresh", Postinst="useradd -r kxfresh", Postrm=purge.format("kxfresh", "rm -rf /var/log/kxfresh"))
+    index(debs)
+    box.sh("groupadd -r kxg; useradd -r -u 444 -G kxg -c 'A b' kxold; echo kxold:secret | chpasswd -c SHA256")
+    look = "for f in passwd group shadow gshadow; do sort /etc/$f; done; ls /var/log"
+    there = box.sh(look)
+    assert there_and_back(box, package(["kxold", "kxfresh", "kxdata"])) == []
+    assert (box.sh(look), installed(box)) == (there, "")
+    box.sh("mkdir /var/log/kxdata; echo keep >/var/log/kxdata/keep")
+    assert there_and_back(box, package(["kxfresh", "kxdata"])) == [
+        "configuration of kxdata: its purge would take /var/log/kxdata, which was there before"
+    ]
+    assert box.sh("cat /var/log/kxdata/keep") == "keep\n"
+    assert installed(box) == "kxdata 1.0 config-files\n"
 
 
 def test_what_scripts_made_goes_where_the_installation_failed(box: Box, debs: Path) -> None:

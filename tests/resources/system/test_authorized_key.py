@@ -8,7 +8,8 @@ import re
 
 import pytest
 
-from kxflow.resources import authorized_key
+import kxflow as kx
+from kxflow.resources import authorized_key, file, user
 from kxflow.resources.ssh_key import read
 from kxflow.values.errors import InvalidError
 from kxflow.values.state import state
@@ -94,6 +95,18 @@ def test_authorized_key_absent_where_nobody_is_has_nothing_to_do(box: Box) -> No
     box.sh("useradd -M ann")
     holds(box, authorized_key("ann", ONE, state="absent"))
     fails(box, authorized_key("bob", ONE), "there is no user bob")
+
+
+def test_authorized_key_of_somebody_who_is_gone_has_nothing_to_be_undone(box: Box) -> None:
+    """Else the undo of what was done before it on the host would not be reached."""
+    steps = (file("/srv/first", content="x"), user("zed"), authorized_key("zed", ONE))
+    pipeline = kx.pipeline("p", kx.module("m", kx.task("t", *steps)))
+    first = kx.report_of(kx.run(pipeline, box.cluster))
+    assert first.succeeded
+    box.sh("userdel -r zed 2>/dev/null")
+    back = kx.report_of(kx.rollback(pipeline, box.cluster, first))
+    assert [each.status.name for each in back] == ["Skipped", "Skipped", "Succeeded"]
+    box.sh("[ ! -e /srv/first ]")
 
 
 @pytest.mark.parametrize(
