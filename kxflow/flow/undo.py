@@ -36,7 +36,8 @@ def undoing(layout: Layout, results: Iterable[StepResult], values: Values, hosts
     One module, `@undo`, with the tasks last to first and in each the steps last to first; each is Skipped where there
     is nothing to take back, or where it cannot be, and says so. A command that failed, or was ended, after it began is
     taken back by its `undo=`, which has to cope with work that is half done. One that was Lost is not: it may still be
-    at it. A host whose undo fails is not touched any further. Hooks named `after` are left alone.
+    at it. A host whose undo fails is not touched any further. What hooks named `after` did is left
+    alone, and they say so.
 
     What followed a change by `on_change` and has no `undo=` is done again behind the change that is taken back; where
     that fails, the host is taken back all the same, and a mark stays there for the next run.
@@ -53,14 +54,8 @@ def undoing(layout: Layout, results: Iterable[StepResult], values: Values, hosts
         if each.host in chosen and touched(each):
             done.setdefault(each.position[:3], {})[each.host] = each
     back = _Back(layout, Wiring(layout), values, done)
-    tasks = [
-        made
-        for plan in reversed(layout.enabled)
-        if not plan.hook.startswith(AFTER)
-        for made in [back.task(plan)]
-        if made.steps
-    ]
-    module = Module(UNDO, tuple(tasks))
+    tasks = [back.left(plan) if plan.hook.startswith(AFTER) else back.task(plan) for plan in reversed(layout.enabled)]
+    module = Module(UNDO, tuple(task for task in tasks if task.steps))
     return Pipeline(layout.pipeline.name, (module,), policy=keep_going())
 
 
@@ -129,6 +124,18 @@ class _Back:
                 steps.append(_step(slot.step, actions))
                 hosts |= actions.keys()
             steps += then.get(slot.index, [])
+        return Task(f"{plan.module}/{plan.name}", tuple(steps), where(_among(frozenset(hosts))), allow_empty=True)
+
+    def left(self, plan: TaskPlan) -> Task:
+        """What a task did that could be taken back, and is not."""
+        stays = skip(f"{KEPT}what an after= hook does is left alone")
+        steps: list[Step[Any]] = []
+        hosts: set[str] = set()
+        for slot in reversed(plan.slots):
+            could = {name: stays for name, each in self._actions(plan, slot).items() if not isinstance(each, Skip)}
+            if could:
+                steps.append(_step(slot.step, could))
+                hosts |= could.keys()
         return Task(f"{plan.module}/{plan.name}", tuple(steps), where(_among(frozenset(hosts))), allow_empty=True)
 
     def _of(self, plan: TaskPlan, slot: Slot) -> Mapping[str, StepResult]:

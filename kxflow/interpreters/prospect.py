@@ -17,7 +17,7 @@ from kxflow.values.result import ABSENT, Change
 from kxflow.values.state import Ensured, change
 
 NO_STATE: Final = "it keeps no state"
-AFTERWARDS: Final = "what an after= hook does is not taken back"
+AFTERWARDS: Final = "what an after= hook does is left alone"
 UNCHANGED: Final = "unchanged"
 
 

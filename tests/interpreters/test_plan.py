@@ -481,7 +481,7 @@ def test_what_an_after_hook_does_is_said_to_stay(tmp_path: Path) -> None:
     before = kx.task("b", file(tmp_path / "b", content="x"))
     after = kx.task("a", file(tmp_path / "a", content="x"), file(tmp_path / "there", content="x"))
     plan = kx.plan(kx.pipeline("p", kx.module("m", before=before, after=after)), HERE.only(kx.host("a")))
-    assert [each.undo for each in plan] == ["", "what an after= hook does is not taken back", ""]
+    assert [each.undo for each in plan] == ["", "what an after= hook does is left alone", ""]
     assert len(plan.lasting) == 1
 
 

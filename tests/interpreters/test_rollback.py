@@ -189,6 +189,23 @@ def test_serial_takes_back_the_same() -> None:
         assert timeless(kx.report_of(kx.run(pipeline, FLEET, connector=connector))) == timeless(oracle)
 
 
+def test_what_after_hooks_did_is_named_and_left(tmp_path: Path) -> None:
+    """A resource, and a command that could be taken back; not a command that could not be anyway."""
+    made = file(tmp_path / "made", content="x", name="made")
+    hook = kx.task("h", file(tmp_path / "hook", content="x", name="hook"), undoable("echo"), kx.command("say", "echo"))
+    pipeline = kx.pipeline("p", kx.module("m", kx.task("t", made), after=hook))
+    its = kx.report_of(kx.run(pipeline, HERE))
+    assert its.succeeded
+    back = kx.report_of(kx.rollback(pipeline, HERE, its))
+    left = "skip: cannot be taken back: what an after= hook does is left alone"
+    assert [(each.step, each.status.name, each.reason) for each in back] == [
+        ("echo", "Skipped", left),
+        ("hook", "Skipped", left),
+        ("made", "Succeeded", ""),
+    ]
+    assert [(tmp_path / name).exists() for name in ("made", "hook")] == [False, True]
+
+
 def test_after_hooks_run_when_all_is_taken_back() -> None:
     """`after` is the last word."""
     order: list[str] = []
