@@ -11,13 +11,13 @@ from frozendict import frozendict
 
 from kxflow.flow.decide import Decided, Do, decide
 from kxflow.flow.layout import AFTER, Layout, Slot, TaskPlan
-from kxflow.flow.needs import Need, asking, needs_of, unmet
+from kxflow.flow.needs import Need, asking, looking, needs_of, taken, takes_of, unmet
 from kxflow.flow.perform import attached
 from kxflow.flow.policy import cut
 from kxflow.flow.wiring import Missing, Producer, Values, Wiring, inputs_of
 from kxflow.interpreters import verdicts
 from kxflow.interpreters.brake import Brake
-from kxflow.interpreters.crossing import ACCOUNTS, Crossings, Key
+from kxflow.interpreters.crossing import ACCOUNTS, Crossings, Key, paths_of
 from kxflow.interpreters.earlier import Earlier, Met
 from kxflow.interpreters.lane import Lane, Wires
 from kxflow.interpreters.ports import ReachError
@@ -52,11 +52,13 @@ class _Answer:
         ended: To its probe or check.
         needs: What it needs.
         lacks: What of that is not there.
+        taken: Paths that go with what it takes away; None where it is about what comes.
     """
 
     ended: frames.Ended
     needs: tuple[Need, ...] = ()
     lacks: tuple[Need, ...] = ()
+    taken: frozenset[str] | None = None
 
 
 class Foresight:
@@ -161,14 +163,15 @@ class Foresight:
             if self._acts_unseen(item, host, task):
                 earlier.anything()
             for command in item.commands:
-                seen = None
+                seen, answer = None, None
                 if can_be_asked(command):
-                    seen = self._provided(self._seen(command, found.get(number), lane.host.name), command, lane)
+                    answer = found.get(number)
+                    seen = self._provided(self._seen(command, answer, lane.host.name), command, lane)
                     number += 1
                     item.seen.append(seen)
                 if seen is None or seen.effect is not Effect.none:
                     marks |= _sets(command)
-                _note(earlier, command, seen)
+                _note(earlier, command, seen, None if answer is None else answer.taken)
             self._crossings.loosen(item.path, unforeseen(item), lane.host.name)
             if item.acts:
                 self._crossings.acts(item.path, lane.host.name)
@@ -194,6 +197,8 @@ class Foresight:
         needs = {number: its for number, each in enumerate(asked) if (its := needs_of(each))}
         questions = [question(each) for each in asked]
         questions += [asking(asked[number], its) for number, its in needs.items()]
+        takes = {number: text for number, each in enumerate(asked) if (text := takes_of(each))}
+        questions += [looking(asked[number], text) for number, text in takes.items()]
         ops = [Op(index=i, command=each, group=i, go_on=True) for i, each in enumerate(questions)]
         try:
             await lane.run(ops, Brake(), hear)
@@ -205,8 +210,14 @@ class Foresight:
             for at, (number, its) in enumerate(needs.items(), len(asked))
             if at in found
         }
+        gone = {
+            number: taken(str(found[at].stdout) if at in found and found[at].stdout.complete else "")
+            for at, number in enumerate(takes, len(asked) + len(needs))
+        }
         return {
-            at: _Answer(found[at], needs.get(at, ()), lacking.get(at, ())) for at in range(len(asked)) if at in found
+            at: _Answer(found[at], needs.get(at, ()), lacking.get(at, ()), gone.get(at))
+            for at in range(len(asked))
+            if at in found
         }
 
     def _provided(self, seen: Seen, command: Command[Any], lane: Lane) -> Seen:
@@ -264,7 +275,7 @@ class Foresight:
         if barred := [need for need, how in met.items() if how is Met.no]:
             self._crossings.failed(probe.key, host)
             return Seen(Effect.fail, barred[0].why)
-        unsure = Met.unsure in met.values() or self._disowned(ensured, host)
+        unsure = Met.unsure in met.values() or self._disowned(ensured, host) or self._taken(probe, answer, host)
         crossed = self._crossings.crossed(probe, ensured, host)
         by = self._crossings.naming(probe, ensured, host)
         if by or crossed or unsure:
@@ -295,6 +306,11 @@ class Foresight:
         self._crossings.not_seen(probe, host)
         after = ", after what earlier steps change" if self._predicted[host] else ""
         return Seen(Effect.unknown, f"its state cannot be seen{after}" + (f": {told[-1]}" if told else ""))
+
+    def _taken(self, probe: Probe, answer: _Answer, host: str) -> bool:
+        """A package that an earlier step takes away has what it is about, or what it needs."""
+        earlier = self._earlier[host]
+        return earlier.takes(paths_of(probe)) or any(map(earlier.takes_need, answer.needs))
 
     def _disowned(self, ensured: Ensured, host: str) -> bool:
         """Its owner or group is one that an earlier step gives another number: what has the old one is nobody's."""
@@ -398,7 +414,7 @@ def _gets_another_number(key: Key, ensured: Ensured) -> bool:
     return name in before and ensured.after.get(name) != before[name]
 
 
-def _note(earlier: Earlier, command: Command[Any], seen: Seen | None) -> None:
+def _note(earlier: Earlier, command: Command[Any], seen: Seen | None, taken: frozenset[str] | None) -> None:
     """What a later step may owe to this one."""
     effect = Effect.unknown if seen is None else seen.effect
     probe = command.probe
@@ -408,7 +424,7 @@ def _note(earlier: Earlier, command: Command[Any], seen: Seen | None) -> None:
     if probe is None:
         earlier.anything()
     elif not probe.here:
-        earlier.note(probe, sure=effect is Effect.change)
+        earlier.note(probe, sure=effect is Effect.change, taken=taken)
 
 
 def _jointly(

@@ -46,7 +46,7 @@ def program(name: str, package: str, *others: str) -> Need:
     names = (name, *others)
     test = SBIN + any_of(*(f"command -v {each} >/dev/null" for each in names))
     why = f"there is no {' and no '.join(names)} on this host: install the package {package} in an earlier step"
-    return Need(test, why, _PLACES)
+    return Need(test, why, _PLACES, tuple(("program", each) for each in names))
 
 
 def known(base: str, name: str) -> str:

@@ -74,6 +74,7 @@ class Service:
             f"{words(self.init)}kx_there {name}",
             f"there is no service {self.name}: install what brings it in an earlier step",
             places,
+            (("service", re.sub("@.*", "@", self.name).removesuffix(".service")),),
         )
 
     def back(self, before: State) -> Command[Ensured] | None:
