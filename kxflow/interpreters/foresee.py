@@ -17,7 +17,7 @@ from kxflow.flow.policy import cut
 from kxflow.flow.wiring import Missing, Producer, Values, Wiring, inputs_of
 from kxflow.interpreters import verdicts
 from kxflow.interpreters.brake import Brake
-from kxflow.interpreters.crossing import ACCOUNTS, Crossings, Key, paths_of
+from kxflow.interpreters.crossing import HALFWAY, Crossings, Key, paths_of
 from kxflow.interpreters.earlier import Earlier, Met
 from kxflow.interpreters.lane import Lane, Wires
 from kxflow.interpreters.ports import ReachError
@@ -273,7 +273,7 @@ class Foresight:
         acts = ensured.changed if whole is None else _part(whole, ensured.after) != ensured.after
         met = {need: self._earlier[host].meet(need, now=need not in answer.lacks) for need in answer.needs if acts}
         if barred := [need for need, how in met.items() if how is Met.no]:
-            self._crossings.failed(probe.key, host)
+            self._crossings.failed(probe, host)
             return Seen(Effect.fail, barred[0].why)
         unsure = Met.unsure in met.values() or self._disowned(ensured, host) or self._taken(probe, answer, host)
         crossed = self._crossings.crossed(probe, ensured, host)
@@ -418,7 +418,7 @@ def _note(earlier: Earlier, command: Command[Any], seen: Seen | None, taken: fro
     """What a later step may owe to this one."""
     effect = Effect.unknown if seen is None else seen.effect
     probe = command.probe
-    half = effect is Effect.fail and probe is not None and probe.key[0] in ACCOUNTS  # these may come half-way
+    half = effect is Effect.fail and probe is not None and probe.key[0] in HALFWAY
     if command.readonly or effect is Effect.none or (effect is Effect.fail and not half):
         return
     if probe is None:

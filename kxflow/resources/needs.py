@@ -79,6 +79,11 @@ def _who(name: str) -> str:
     return "" if name.isdecimal() else name
 
 
+def insist(need: Need) -> str:
+    """Shell text that ends with words where it is not so, before anything is made."""
+    return f"( {need.test} ) || kx_no {sh(need.why)}\n"
+
+
 def owners(wanted: Mapping[str, str]) -> Iterator[Need]:
     """Owner and group by their names, as `paths.rights` asks for them; a number needs no entry."""
     if owner := wanted.get("owner"):
