@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 from frozendict import frozendict
 
 from kxflow.flow.decide import Decided, Do, decide
+from kxflow.flow.ensure import why_no_undo
 from kxflow.flow.layout import AFTER, Layout, Slot, TaskPlan
 from kxflow.flow.needs import Need, asking, looking, needs_of, taken, takes_of, unmet
 from kxflow.flow.perform import attached
@@ -80,6 +81,7 @@ class Foresight:
         self._failing: set[tuple[int, int, str]] = set()
         self._out: dict[str, str] = {}
         self._unreachable: dict[str, str] = {}
+        self._too_much: dict[str, set[str]] = {}
         self._entries: list[Planned] = []
 
     async def plan(self) -> Plan:
@@ -132,13 +134,7 @@ class Foresight:
         path = f"{task.label}/{slot.step.name}"
         if slot.rescues is not None:
             return Item(slot, path, Decided(status=Status.Skipped, reason="rescue"))
-        sets: list[dict[str, Any]] = []
-        for wanted in (slot.step.inputs, *(each.inputs for each in slot.step.conditions)):
-            given = self._wiring.gather(wanted, task, slot, ctx.host.name, self._values) if wanted else {}
-            if isinstance(given, Missing):
-                return Item(slot, path, f"needs {given.path or given.why}")
-            sets.append(given)
-        what = decide(slot.step, ctx, sets[0], sets[1:], where=task.path(slot))
+        what = self._decided(task, slot, ctx)
         commands = asked_of(what.action) if isinstance(what, Do) else ()
         return Item(slot, path, what, commands, unless=self._unless(task, slot))
 
@@ -147,6 +143,16 @@ class Foresight:
         found = (self._wiring.find(each, task, slot) for _, each in inputs_of(slot.step))
         places = (each.place for each in found if isinstance(each, Producer))
         return next((self._held_by[place] for place in places if place in self._held_by), "")
+
+    def _decided(self, task: TaskPlan, slot: Slot, ctx: HostContext) -> Decided | Do | str:
+        """What is to be done; or which value it waits for."""
+        sets: list[dict[str, Any]] = []
+        for wanted in (slot.step.inputs, *(each.inputs for each in slot.step.conditions)):
+            given = self._wiring.gather(wanted, task, slot, ctx.host.name, self._values) if wanted else {}
+            if isinstance(given, Missing):
+                return f"needs {given.path or given.why}"
+            sets.append(given)
+        return decide(slot.step, ctx, sets[0], sets[1:], where=task.path(slot))
 
     async def _ask(self, items: Sequence[Item], host: Host, task: TaskPlan) -> None:
         """What hosts can be asked of these, in one program."""
@@ -238,7 +244,8 @@ class Foresight:
         if ended.how == "unchanged":
             return self._unchanged(command, host)
         if command.probe is not None:
-            return self._state(command.probe, answer, host)
+            seen = self._state(command.probe, answer, host)
+            return evolve(seen, found=self._found(command.probe, seen, ended, host))
         if command.check is None and command.readonly:
             if path := self._crossings.named(f"{command} {command.value or ''}", host):
                 return Seen(Effect.none, f"read only; it names {path}, which an earlier step changes")
@@ -299,6 +306,18 @@ class Foresight:
         )
         return Seen(Effect.change, "", ensured, ensured, acts and bool(answer.lacks))
 
+    def _found(self, probe: Probe, seen: Seen, ended: frames.Ended, host: str) -> State | None:
+        """What an undo would go back to: of what earlier steps leave, a run keeps the content, as far as is known."""
+        told = seen.value if isinstance(seen.value, Ensured) else None
+        if told is None or told.before is None:
+            return None
+        here = verdicts.seen(probe, ended).before
+        too_much = self._too_much.setdefault(host, set())
+        if ended.how == "differs" and probe.detail is not None and here and CONTENT not in here:
+            too_much.update(paths_of(probe))
+        kept = probe.detail is not None and too_much.isdisjoint(paths_of(probe))
+        return told.before.set(CONTENT, "") if kept and told.before and CONTENT not in told.before else told.before
+
     def _not_seen(self, probe: Probe, ended: frames.Ended, host: str) -> Seen:
         told = str(ended.stderr).strip().splitlines()
         if not self._earlier[host].may_mend(probe):
@@ -330,7 +349,7 @@ class Foresight:
             side_by_side=task.concurrency or 0,
         )
         told, value = self._verdict(item, host, entry)
-        told = self._in_its_place(told, task, item.slot)
+        told = self._in_its_place(told, task, item)
         if item.unless and told.effect in (Effect.change, Effect.none):
             told = evolve(told, unless=told.unless or item.unless)
         if told.unless:
@@ -339,13 +358,13 @@ class Foresight:
         if value is not ABSENT:
             self._values.setdefault((task.order, item.slot.index), {})[host.name] = value
 
-    def _in_its_place(self, entry: Planned, task: TaskPlan, slot: Slot) -> Planned:
+    def _in_its_place(self, entry: Planned, task: TaskPlan, item: Item) -> Planned:
         """What becomes of it where a step before it would fail: a rescue is needed, and the host is out."""
-        host = entry.host
+        host, slot = entry.host, item.slot
         if (task.order, slot.rescues, host) in self._failing:
-            return evolve(
-                entry, effect=Effect.unknown, reason="it would run: what it rescues would fail", undo=NO_STATE
-            )
+            what = self._decided(task, slot, HostContext(self._layout.cluster[host], self._layout.cluster, "plan"))
+            lasts = why_no_undo(what.action, GONE) if isinstance(what, Do) else NO_STATE  # what it finds is not asked
+            return evolve(entry, effect=Effect.unknown, reason="it would run: what it rescues would fail", undo=lasts)
         if task.hook.startswith(AFTER):
             acts = entry.effect in (Effect.change, Effect.unknown)
             return evolve(entry, undo=entry.undo or AFTERWARDS) if acts else entry

@@ -258,7 +258,7 @@ fi
         """Towards the entry that was found; None where its password, or a home that is gone, was not kept."""
         if not before:
             return evolve(self, clears="skeleton", password=None).ensured(None)
-        if self.clears == "home" and before.get("folder") == "yes":
+        if self.clears == "home" and before.get("folder", "yes") == "yes":  # a plan may not know
             return None
         its, wanted = self, {name: value for name, value in before.items() if name != CONTENT}
         if wanted.get("password", GIVEN) != GIVEN:

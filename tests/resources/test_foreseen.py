@@ -314,3 +314,17 @@ def test_what_goes_with_a_package_is_not_claimed(host: Box) -> None:
     unknown = ["unknown"] * len(theirs)
     assert foreseen(host, gone, nope, *others, *theirs) == ["change", "fail", *["change"] * 3, "none", *unknown]
     assert foreseen(host, r.package("kxtool"), gone, theirs[0])[-1] == "unknown"
+
+
+def test_what_a_removed_home_held_is_said_to_be_lost(host: Box) -> None:
+    """Also of an account that an earlier step makes; a service that is not there loses nothing."""
+    gone = r.user("new", state="absent", remove_home=True)
+    steps = (r.user("new"), gone, r.service("nope", running=True))
+    plan = kx.plan(of(steps), host.cluster)
+    assert [each.undo for each in plan] == ["", "what was there was not kept", ""]
+    report = kx.report_of(kx.run(of(steps), host.cluster))
+    assert [each.reason for each in kx.report_of(kx.rollback(of(steps), host.cluster, report))] == [
+        "check",
+        "skip: cannot be taken back: what was there was not kept",
+        "check",
+    ]
