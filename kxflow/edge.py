@@ -33,6 +33,7 @@ from kxflow.values.errors import InvalidError
 from kxflow.values.outcome import Outcome, outcome_of
 from kxflow.values.plan import Plan, PlanMovedError, compare
 from kxflow.values.report import Report
+from kxflow.values.result import UNDO
 
 T = TypeVar("T")
 
@@ -401,7 +402,7 @@ def rollback(*args: Any, **options: Any) -> Any:
         options: As for `run`.
 
     Raises:
-        InvalidError: A scope that is none; a report of another pipeline.
+        InvalidError: A scope that is none; a report of another pipeline, or of a rollback.
         CompositionError: The pipeline does not fit together, or not to this cluster.
     """
     if len(args) == 1:
@@ -409,6 +410,8 @@ def rollback(*args: Any, **options: Any) -> Any:
     pipeline, cluster, done = args
     if done.results and done.pipeline != pipeline.name:
         raise InvalidError(f"a report of {done.pipeline!r}, not of {pipeline.name!r}", "give the pipeline that ran")
+    if done.results and all(each.module == UNDO for each in done.results):
+        raise InvalidError("a report of a rollback", "give that of the run that it took back")
     layout = checked(pipeline, cluster)
     known = [each for each in done.results if each.host in cluster]
     values = recorded_values(layout, known)

@@ -312,6 +312,9 @@ def test_names_of_the_testing_package_are_there() -> None:
     for each in ("embedded_fleet(8)", "sshd_fleet(8)"):
         assert each in code
         assert hasattr(plugin, each.partition("(")[0])
+    assert "with kxflow.testing.clone_fleet(2) as clones:" in code
+    assert "kxflow.testing.clone_fleet" in inline(section("The command line"))  # where `kxflow rehearse` stands
+    assert callable(kxflow.testing.clone_fleet)
 
 
 # Links, and the files beside it

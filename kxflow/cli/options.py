@@ -128,6 +128,25 @@ def shown(log: str | None, *, verbose: bool) -> Shown:
     return Shown(sinks=journals, reader=console) if verbose else Shown(sinks=[*journals, console], reader=None)
 
 
+def begun(log: str, run_id: str | None) -> Log:
+    """The run of a log that is to be taken back: where none is named, the last that is no rollback itself.
+
+    Raises:
+        Refused: The log cannot be read, or is none; it is a rollback.
+    """
+    its = last = logged(log, run_id)
+    for earlier in reversed(its.runs[:-1] if run_id is None else ()):
+        if its.took_back:
+            its = logged(log, earlier)
+    if its.took_back:
+        raise Refused(
+            f"{log}: run {its.run} is a rollback: give the log of the run that it took back, or --run of that"
+        )
+    if its.run != last.run:
+        click.echo(f"kxflow: {visible(log)}: run {its.run} is taken back: what came after it is a rollback", err=True)
+    return its
+
+
 def logged(log: str, run_id: str | None) -> Log:
     """A run, read from its log.
 

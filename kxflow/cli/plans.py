@@ -12,12 +12,12 @@ from attrs import evolve
 import kxflow as kx
 from kxflow.cli.options import (
     asked,
+    begun,
     concurrency_option,
     examples,
     inventory_option,
     limit_option,
     log_option,
-    logged,
     no_verify_option,
     only_option,
     settings_option,
@@ -132,7 +132,9 @@ def apply(saved: str, log: str | None, concurrency: int, no_verify: bool, output
 @click.argument("taken_from", metavar="LOG")
 @inventory_option
 @settings_option
-@click.option("--run", "run_id", metavar="ID", help="This run of the log; the last, where not given.")
+@click.option(
+    "--run", "run_id", metavar="ID", help="This run of the log; the last that is no rollback, where not given."
+)
 @log_option
 @concurrency_option
 def rollback(
@@ -153,7 +155,7 @@ def rollback(
     outcome = kx.rollback(
         its.pipeline,
         its.cluster,
-        logged(taken_from, run_id).report(),
+        begun(taken_from, run_id).report(),
         **shown(log, verbose=True),
         concurrency=concurrency,
         on_signal=on_signal,

@@ -22,6 +22,7 @@ class Resource(Protocol):
     It may have more methods: `back(before) -> Command | None`, how to undo where ensuring `before` does not do,
     None where nothing does; `told(before, after) -> Ensured`, what to tell where that is not the state that was wanted;
     `needs(wanted) -> Iterable[Need]`, without what it cannot be brought about, so that a plan says what would fail.
+    `takes(wanted)`, shell text that prints what goes with it, as `flow.needs.taken` reads it, for plans as well.
     For undo, `hear(said)` gives the resource that knows what apply had written to stdout, and `leaves(before, after)`
     says what undo will not bring back, or take away; empty where it will. An undo names such by lines on stderr that
     begin with `cannot be taken back: `.

@@ -1,7 +1,11 @@
-"""What has to be so before a state can be brought about, as far as a host can be asked for it beforehand."""
+"""What has to be so before a state can be brought about, as far as a host can be asked for it beforehand.
+
+And what else goes where something is taken away.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,12 +44,24 @@ def needs_of(command: Command[Any]) -> tuple[Need, ...]:
     return () if tell is None or probe is None else tuple(tell(read(probe.wanted)))
 
 
+def takes_of(command: Command[Any]) -> str:
+    """Shell text that prints what a command takes away with the thing: its resource's `takes`, where it has one."""
+    probe = command.probe
+    tell = None if probe is None else getattr(probe.resource, "takes", None)
+    return "" if tell is None or probe is None else str(tell(read(probe.wanted)))
+
+
 def asking(command: Command[Any], needs: Sequence[Need]) -> Command[Any]:
     """A command that prints the number of each need that is not met, and does nothing else."""
     tests = (f"(\n{each.test}\n) </dev/null >/dev/null 2>&1 || echo {n}\n" for n, each in enumerate(needs))
+    return looking(command, "".join(tests))
+
+
+def looking(command: Command[Any], text: str) -> Command[Any]:
+    """A command that prints something, and does nothing else, in the place of another."""
     return evolve(
         command,
-        text="".join(tests),
+        text=text,
         argv=None,
         probe=None,
         undo=None,
@@ -73,4 +89,25 @@ def unmet(needs: Sequence[Need], printed: str) -> tuple[Need, ...]:
     return tuple(needs[number] for number in numbers if number < len(needs))
 
 
-__all__ = ["Need", "asking", "needs_of", "unmet"]
+def taken(printed: str) -> frozenset[str]:
+    r"""Paths that go, by what `takes` printed: `f PATH`, `d ENTRIES PATH` for folders, which go empty, and `.` last.
+
+    Where the end is missing, that is everything.
+
+    >>> sorted(taken("d 9 /usr\nd 1 /usr/app\nf /usr/app/x\n.\n"))
+    ['/usr/app', '/usr/app/x']
+    """
+    *lines, end = printed.split("\n")[:-1] or [""]
+    if end != ".":
+        return frozenset({"/"})
+    gone = {each[2:] for each in lines if each.startswith("f ")}
+    folders = [each[2:].partition(" ") for each in lines if each.startswith("d ")]
+    inside = Counter(each.rpartition("/")[0] for each in gone)
+    for count, _, path in sorted(folders, key=lambda each: -each[2].count("/")):
+        if int(count) <= inside[path]:
+            gone.add(path)
+            inside[path.rpartition("/")[0]] += 1
+    return frozenset(gone)
+
+
+__all__ = ["Need", "asking", "looking", "needs_of", "taken", "takes_of", "unmet"]

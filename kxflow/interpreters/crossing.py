@@ -15,6 +15,8 @@ from kxflow.values.state import GONE, Ensured, State
 Key = tuple[str, str]
 
 ACCOUNTS: Final = ("user", "group")
+HALFWAY: Final = frozenset({*ACCOUNTS, "authorized_key", "git", "mount", "swap", "sync", "unpack"})
+"""Kinds that may have made something when they fail."""
 # Kinds that have to do with all that is below their path.
 _TREES: Final = frozenset({"absent", "git", "mount", "sync", "unpack"})
 # Kinds that have to do with the path that is their name, beside the file that they are a part of.
@@ -78,10 +80,12 @@ class Crossings:
             earlier[probe.key] = tuple(map(_unsure, ours)) if crossed else ours
         return crossed
 
-    def failed(self, key: Key, host: str) -> None:
-        """A step would fail: an account may then be there half-way."""
-        if key[0] in ACCOUNTS:
-            self._failed.setdefault(host, set()).add(key)
+    def failed(self, probe: Probe, host: str) -> None:
+        """A step would fail: what it is about may then be there half-way."""
+        if probe.key[0] in ACCOUNTS:
+            self._failed.setdefault(host, set()).add(probe.key)
+        elif probe.key[0] in HALFWAY:
+            self.not_seen(probe, host)
 
     def _other_user(self, probe: Probe, host: str) -> bool:
         """Keys are seen to as the user: an earlier step may make another of him, to whom the folder is not his own."""

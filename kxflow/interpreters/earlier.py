@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Final
 
@@ -20,6 +21,8 @@ _PLAIN: Final = frozenset(
         "timezone", "unpack", "user",
     }
 )  # fmt: skip
+_BROUGHT: Final = frozenset({"program", "service"})
+"""Kinds of what a package brings by files of that name."""
 _HOMES: Final = frozenset({"authorized_key", "user"})
 """Kinds that make a home, too."""
 
@@ -74,6 +77,18 @@ class _Step:
         return at_home or any(_near(each, path) for each in self.paths)
 
 
+def _upwards(path: str) -> Iterator[str]:
+    """A path and the folders that it is in.
+
+    >>> list(_upwards("/a/b"))
+    ['/a/b', '/a', '/']
+    """
+    while path != "/":
+        yield path
+        path = path.rpartition("/")[0] or "/"
+    yield path
+
+
 def _near(one: str, other: str) -> bool:
     return within(one, other) or within(other, one)
 
@@ -85,14 +100,44 @@ class Earlier:
     _steps: list[_Step] = field(factory=list)
     _anything: bool = False
     _installs: bool = False
+    _taken: frozenset[str] = frozenset()
+    _names: frozenset[str] = frozenset()
 
     def anything(self) -> None:
         """A step may change whatever it likes."""
         self._anything = True
 
-    def note(self, probe: Probe, *, sure: bool) -> None:
-        """A step brings about a state, or may do so."""
+    def take(self, paths: frozenset[str]) -> None:
+        """A step takes these away with what it is about, or may do so; `/`: nobody knows what."""
+        self._taken |= paths
+        names = {path.rpartition("/")[2] for path in paths}
+        self._names |= names | {each.removesuffix(".service") for each in names}
+
+    def takes(self, paths: Iterable[str]) -> bool:
+        """One of these is gone then, or a folder that it is in."""
+        above = {part for path in paths for part in _upwards(path)}
+        return not self._taken.isdisjoint(above)
+
+    def takes_need(self, need: Need) -> bool:
+        """What is so by what a package had brought may be so no more."""
+        if not need.packed or not self._taken:
+            return False
+        named = any(kind in _BROUGHT and name in self._names for kind, name in need.things)
+        return named or self.takes(need.paths)
+
+    def note(self, probe: Probe, *, sure: bool, taken: frozenset[str] | None = None) -> None:
+        """A step brings about a state, or may do so.
+
+        Args:
+            probe: Of the step.
+            sure: It is known to do so.
+            taken: Paths that go then; None: it is about what comes.
+        """
         kind, name = probe.key
+        if taken is not None:
+            self.take(frozenset({"/"}) if self._installs or self._anything else taken)
+            self._anything |= not sure
+            return
         if kind not in _PLAIN:
             self._installs |= kind == "package" and sure
             self._anything |= not (kind == "package" and sure)
@@ -112,7 +157,7 @@ class Earlier:
             need: What a step cannot do without.
             now: The host has it.
         """
-        spoiled = any(each.spoils(need) for each in self._steps)
+        spoiled = self.takes_need(need) or any(each.spoils(need) for each in self._steps)
         if now or (need.packed and self._installs) or any(each.brings(need) for each in self._steps):
             return Met.unsure if spoiled else Met.yes
         may = self._anything or self._installs or any(each.has_to_do(need) for each in self._steps)

@@ -10,14 +10,15 @@ from attrs import evolve, frozen
 from frozendict import frozendict
 
 from kxflow.flow.decide import Decided, Do, decide
+from kxflow.flow.ensure import why_no_undo
 from kxflow.flow.layout import AFTER, Layout, Slot, TaskPlan
-from kxflow.flow.needs import Need, asking, needs_of, unmet
+from kxflow.flow.needs import Need, asking, looking, needs_of, taken, takes_of, unmet
 from kxflow.flow.perform import attached
 from kxflow.flow.policy import cut
 from kxflow.flow.wiring import Missing, Producer, Values, Wiring, inputs_of
 from kxflow.interpreters import verdicts
 from kxflow.interpreters.brake import Brake
-from kxflow.interpreters.crossing import ACCOUNTS, Crossings, Key
+from kxflow.interpreters.crossing import HALFWAY, Crossings, Key, paths_of
 from kxflow.interpreters.earlier import Earlier, Met
 from kxflow.interpreters.lane import Lane, Wires
 from kxflow.interpreters.ports import ReachError
@@ -52,11 +53,13 @@ class _Answer:
         ended: To its probe or check.
         needs: What it needs.
         lacks: What of that is not there.
+        taken: Paths that go with what it takes away; None where it is about what comes.
     """
 
     ended: frames.Ended
     needs: tuple[Need, ...] = ()
     lacks: tuple[Need, ...] = ()
+    taken: frozenset[str] | None = None
 
 
 class Foresight:
@@ -78,6 +81,7 @@ class Foresight:
         self._failing: set[tuple[int, int, str]] = set()
         self._out: dict[str, str] = {}
         self._unreachable: dict[str, str] = {}
+        self._too_much: dict[str, set[str]] = {}
         self._entries: list[Planned] = []
 
     async def plan(self) -> Plan:
@@ -130,13 +134,7 @@ class Foresight:
         path = f"{task.label}/{slot.step.name}"
         if slot.rescues is not None:
             return Item(slot, path, Decided(status=Status.Skipped, reason="rescue"))
-        sets: list[dict[str, Any]] = []
-        for wanted in (slot.step.inputs, *(each.inputs for each in slot.step.conditions)):
-            given = self._wiring.gather(wanted, task, slot, ctx.host.name, self._values) if wanted else {}
-            if isinstance(given, Missing):
-                return Item(slot, path, f"needs {given.path or given.why}")
-            sets.append(given)
-        what = decide(slot.step, ctx, sets[0], sets[1:], where=task.path(slot))
+        what = self._decided(task, slot, ctx)
         commands = asked_of(what.action) if isinstance(what, Do) else ()
         return Item(slot, path, what, commands, unless=self._unless(task, slot))
 
@@ -145,6 +143,16 @@ class Foresight:
         found = (self._wiring.find(each, task, slot) for _, each in inputs_of(slot.step))
         places = (each.place for each in found if isinstance(each, Producer))
         return next((self._held_by[place] for place in places if place in self._held_by), "")
+
+    def _decided(self, task: TaskPlan, slot: Slot, ctx: HostContext) -> Decided | Do | str:
+        """What is to be done; or which value it waits for."""
+        sets: list[dict[str, Any]] = []
+        for wanted in (slot.step.inputs, *(each.inputs for each in slot.step.conditions)):
+            given = self._wiring.gather(wanted, task, slot, ctx.host.name, self._values) if wanted else {}
+            if isinstance(given, Missing):
+                return f"needs {given.path or given.why}"
+            sets.append(given)
+        return decide(slot.step, ctx, sets[0], sets[1:], where=task.path(slot))
 
     async def _ask(self, items: Sequence[Item], host: Host, task: TaskPlan) -> None:
         """What hosts can be asked of these, in one program."""
@@ -161,14 +169,15 @@ class Foresight:
             if self._acts_unseen(item, host, task):
                 earlier.anything()
             for command in item.commands:
-                seen = None
+                seen, answer = None, None
                 if can_be_asked(command):
-                    seen = self._provided(self._seen(command, found.get(number), lane.host.name), command, lane)
+                    answer = found.get(number)
+                    seen = self._provided(self._seen(command, answer, lane.host.name), command, lane)
                     number += 1
                     item.seen.append(seen)
                 if seen is None or seen.effect is not Effect.none:
                     marks |= _sets(command)
-                _note(earlier, command, seen)
+                _note(earlier, command, seen, None if answer is None else answer.taken)
             self._crossings.loosen(item.path, unforeseen(item), lane.host.name)
             if item.acts:
                 self._crossings.acts(item.path, lane.host.name)
@@ -194,6 +203,8 @@ class Foresight:
         needs = {number: its for number, each in enumerate(asked) if (its := needs_of(each))}
         questions = [question(each) for each in asked]
         questions += [asking(asked[number], its) for number, its in needs.items()]
+        takes = {number: text for number, each in enumerate(asked) if (text := takes_of(each))}
+        questions += [looking(asked[number], text) for number, text in takes.items()]
         ops = [Op(index=i, command=each, group=i, go_on=True) for i, each in enumerate(questions)]
         try:
             await lane.run(ops, Brake(), hear)
@@ -205,8 +216,14 @@ class Foresight:
             for at, (number, its) in enumerate(needs.items(), len(asked))
             if at in found
         }
+        gone = {
+            number: taken(str(found[at].stdout) if at in found and found[at].stdout.complete else "")
+            for at, number in enumerate(takes, len(asked) + len(needs))
+        }
         return {
-            at: _Answer(found[at], needs.get(at, ()), lacking.get(at, ())) for at in range(len(asked)) if at in found
+            at: _Answer(found[at], needs.get(at, ()), lacking.get(at, ()), gone.get(at))
+            for at in range(len(asked))
+            if at in found
         }
 
     def _provided(self, seen: Seen, command: Command[Any], lane: Lane) -> Seen:
@@ -227,7 +244,8 @@ class Foresight:
         if ended.how == "unchanged":
             return self._unchanged(command, host)
         if command.probe is not None:
-            return self._state(command.probe, answer, host)
+            seen = self._state(command.probe, answer, host)
+            return evolve(seen, found=self._found(command.probe, seen, ended, host))
         if command.check is None and command.readonly:
             if path := self._crossings.named(f"{command} {command.value or ''}", host):
                 return Seen(Effect.none, f"read only; it names {path}, which an earlier step changes")
@@ -262,9 +280,9 @@ class Foresight:
         acts = ensured.changed if whole is None else _part(whole, ensured.after) != ensured.after
         met = {need: self._earlier[host].meet(need, now=need not in answer.lacks) for need in answer.needs if acts}
         if barred := [need for need, how in met.items() if how is Met.no]:
-            self._crossings.failed(probe.key, host)
+            self._crossings.failed(probe, host)
             return Seen(Effect.fail, barred[0].why)
-        unsure = Met.unsure in met.values() or self._disowned(ensured, host)
+        unsure = Met.unsure in met.values() or self._disowned(ensured, host) or self._taken(probe, answer, host)
         crossed = self._crossings.crossed(probe, ensured, host)
         by = self._crossings.naming(probe, ensured, host)
         if by or crossed or unsure:
@@ -288,6 +306,18 @@ class Foresight:
         )
         return Seen(Effect.change, "", ensured, ensured, acts and bool(answer.lacks))
 
+    def _found(self, probe: Probe, seen: Seen, ended: frames.Ended, host: str) -> State | None:
+        """What an undo would go back to: of what earlier steps leave, a run keeps the content, as far as is known."""
+        told = seen.value if isinstance(seen.value, Ensured) else None
+        if told is None or told.before is None:
+            return None
+        here = verdicts.seen(probe, ended).before
+        too_much = self._too_much.setdefault(host, set())
+        if ended.how == "differs" and probe.detail is not None and here and CONTENT not in here:
+            too_much.update(paths_of(probe))
+        kept = probe.detail is not None and too_much.isdisjoint(paths_of(probe))
+        return told.before.set(CONTENT, "") if kept and told.before and CONTENT not in told.before else told.before
+
     def _not_seen(self, probe: Probe, ended: frames.Ended, host: str) -> Seen:
         told = str(ended.stderr).strip().splitlines()
         if not self._earlier[host].may_mend(probe):
@@ -295,6 +325,11 @@ class Foresight:
         self._crossings.not_seen(probe, host)
         after = ", after what earlier steps change" if self._predicted[host] else ""
         return Seen(Effect.unknown, f"its state cannot be seen{after}" + (f": {told[-1]}" if told else ""))
+
+    def _taken(self, probe: Probe, answer: _Answer, host: str) -> bool:
+        """A package that an earlier step takes away has what it is about, or what it needs."""
+        earlier = self._earlier[host]
+        return earlier.takes(paths_of(probe)) or any(map(earlier.takes_need, answer.needs))
 
     def _disowned(self, ensured: Ensured, host: str) -> bool:
         """Its owner or group is one that an earlier step gives another number: what has the old one is nobody's."""
@@ -314,7 +349,7 @@ class Foresight:
             side_by_side=task.concurrency or 0,
         )
         told, value = self._verdict(item, host, entry)
-        told = self._in_its_place(told, task, item.slot)
+        told = self._in_its_place(told, task, item)
         if item.unless and told.effect in (Effect.change, Effect.none):
             told = evolve(told, unless=told.unless or item.unless)
         if told.unless:
@@ -323,13 +358,13 @@ class Foresight:
         if value is not ABSENT:
             self._values.setdefault((task.order, item.slot.index), {})[host.name] = value
 
-    def _in_its_place(self, entry: Planned, task: TaskPlan, slot: Slot) -> Planned:
+    def _in_its_place(self, entry: Planned, task: TaskPlan, item: Item) -> Planned:
         """What becomes of it where a step before it would fail: a rescue is needed, and the host is out."""
-        host = entry.host
+        host, slot = entry.host, item.slot
         if (task.order, slot.rescues, host) in self._failing:
-            return evolve(
-                entry, effect=Effect.unknown, reason="it would run: what it rescues would fail", undo=NO_STATE
-            )
+            what = self._decided(task, slot, HostContext(self._layout.cluster[host], self._layout.cluster, "plan"))
+            lasts = why_no_undo(what.action, GONE) if isinstance(what, Do) else NO_STATE  # what it finds is not asked
+            return evolve(entry, effect=Effect.unknown, reason="it would run: what it rescues would fail", undo=lasts)
         if task.hook.startswith(AFTER):
             acts = entry.effect in (Effect.change, Effect.unknown)
             return evolve(entry, undo=entry.undo or AFTERWARDS) if acts else entry
@@ -398,17 +433,17 @@ def _gets_another_number(key: Key, ensured: Ensured) -> bool:
     return name in before and ensured.after.get(name) != before[name]
 
 
-def _note(earlier: Earlier, command: Command[Any], seen: Seen | None) -> None:
+def _note(earlier: Earlier, command: Command[Any], seen: Seen | None, taken: frozenset[str] | None) -> None:
     """What a later step may owe to this one."""
     effect = Effect.unknown if seen is None else seen.effect
     probe = command.probe
-    half = effect is Effect.fail and probe is not None and probe.key[0] in ACCOUNTS  # these may come half-way
+    half = effect is Effect.fail and probe is not None and probe.key[0] in HALFWAY
     if command.readonly or effect is Effect.none or (effect is Effect.fail and not half):
         return
     if probe is None:
         earlier.anything()
     elif not probe.here:
-        earlier.note(probe, sure=effect is Effect.change)
+        earlier.note(probe, sure=effect is Effect.change, taken=taken)
 
 
 def _jointly(

@@ -14,7 +14,7 @@ from kxflow.interpreters.question import can_be_asked
 from kxflow.values.action import Command
 from kxflow.values.plan import Effect, Planned
 from kxflow.values.result import ABSENT, Change
-from kxflow.values.state import Ensured, change
+from kxflow.values.state import Ensured, State, change
 
 NO_STATE: Final = "it keeps no state"
 AFTERWARDS: Final = "what an after= hook does is left alone"
@@ -32,6 +32,7 @@ class Seen:
         brought: What it needs is not there, and an earlier step may bring it: then what it finds is not known either.
         value: The value it has already, or is expected to give; absent where not known.
         unless: Path of an earlier step that may make it another.
+        found: The state that undo would go back to, as far as that is known.
     """
 
     effect: Effect
@@ -40,6 +41,13 @@ class Seen:
     value: Any = ABSENT
     brought: bool = False
     unless: str = ""
+    found: State | None = None
+
+    @property
+    def open(self) -> bool:
+        """It is up to earlier steps what it does: now it has nothing to do, or not all that it needs."""
+        idle = isinstance(self.value, Ensured) and not self.value.changed
+        return self.brought or (self.effect is Effect.unknown and idle)
 
 
 @mutable
@@ -137,10 +145,9 @@ def undo(item: Item) -> str:
     changing = not item.seen or any(each.effect not in (Effect.none, Effect.fail) for each in item.seen)
     if not changing or not isinstance(item.what, Do):
         return ""
-    if len(item.commands) == 1 and item.seen and item.seen[0].brought:
+    if len(item.commands) == 1 and item.seen and item.seen[0].open:
         return ""
-    first = item.seen[0].ensured if item.seen else None
-    return why_no_undo(item.what.action, None if first is None else first.before)
+    return why_no_undo(item.what.action, item.seen[0].found if item.seen else None)
 
 
 def leaves(item: Item) -> str:

@@ -18,7 +18,7 @@ from kxflow.journal.errors import LogError
 from kxflow.journal.record import GENESIS, LogRepaired, Record, StepSent
 from kxflow.values.event import RunBegan, RunEnded, StepEnded
 from kxflow.values.fault import Fault
-from kxflow.values.result import Position, Results, StepResult
+from kxflow.values.result import UNDO, Position, Results, StepResult
 
 if TYPE_CHECKING:
     from kxflow.values.report import Report
@@ -68,6 +68,11 @@ class Log:
     def pipeline(self) -> str:
         """Name of the pipeline."""
         return self.began.pipeline
+
+    @property
+    def took_back(self) -> bool:
+        """It was a rollback: it did nothing but take back what another run did."""
+        return bool(self.began.shape) and all(each.module == UNDO for each in self.began.shape)
 
     @property
     def complete(self) -> bool:

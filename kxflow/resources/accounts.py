@@ -70,6 +70,21 @@ unset IFS; set +f
 """
 
 
+def administered(name: str, found: str) -> str:
+    """Shell text that does something for each entry of gshadow(5) that can be read.
+
+    Args:
+        name: Shell word; only that group's entry, or every one where it is empty.
+        found: What to do, with `$kx_x`, `$kx_y`, `$kx_z` as its name, its password and its administrators.
+    """
+    these = f'[ "$kx_x" = {name} ] || continue\n' if name else ""
+    return f"""\
+[ ! -r /etc/gshadow ] || while IFS=: read -r kx_x kx_y kx_z kx_k; do
+{these}{found}
+done </etc/gshadow
+"""
+
+
 def known(base: str, wanted: Iterable[str]) -> str:
     """Shell text that ends with words where there is no such account.
 

@@ -90,9 +90,10 @@ fi
             return command(self._away(wanted.get("missing", self.path)))
         parent = f"(umask 022; mkdir -p -- {sh(parent_of(self.path))}) || exit 1\n" if self.parents else ""
         opened = "" if "mode" in wanted else f" && chmod 755 -- {where}"
+        owners = "".join(needs.insist(each) for each in needs.owners(wanted))
         text = f"""\
 if [ ! -e {where} ]; then
-{parent}kx_dir {sh(parent_of(self.path))} 'parents=True makes it' || exit 1
+{owners}{parent}kx_dir {sh(parent_of(self.path))} 'parents=True makes it' || exit 1
 (umask 077; mkdir -- {where}){opened} || exit 1
 fi
 """

@@ -46,7 +46,7 @@ def program(name: str, package: str, *others: str) -> Need:
     names = (name, *others)
     test = SBIN + any_of(*(f"command -v {each} >/dev/null" for each in names))
     why = f"there is no {' and no '.join(names)} on this host: install the package {package} in an earlier step"
-    return Need(test, why, _PLACES)
+    return Need(test, why, _PLACES, tuple(("program", each) for each in names))
 
 
 def known(base: str, name: str) -> str:
@@ -77,6 +77,11 @@ def free(base: str, number: str, name: str) -> Need:
 
 def _who(name: str) -> str:
     return "" if name.isdecimal() else name
+
+
+def insist(need: Need) -> str:
+    """Shell text that ends with words where it is not so, before anything is made."""
+    return f"( {need.test} ) || kx_no {sh(need.why)}\n"
 
 
 def owners(wanted: Mapping[str, str]) -> Iterator[Need]:

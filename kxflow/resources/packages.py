@@ -25,6 +25,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*(:[A-Za-z0-9_-]+)?")
 _DEBIAN: Final = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?")  # Debian Policy 5.6.1; others have R and libX11
 _VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:_^-]*\*?")
 
+_AWAY: Final = ("absent", "purged")
 _GONE: Final = ("absent", "config-files", "purged")
 
 _SEE: Final = r"""
@@ -74,6 +75,27 @@ kx_tell_came "$kx_pb" "$kx_b"
 """
 
 
+# A folder with how much is in it: where others have something there it stays.
+_TAKES: Final = r"""
+{ dpkg -L %s; rpm -ql %s; pacman -Qlq %s; } 2>/dev/null | LC_ALL=C sort -u | while IFS= read -r kx_x; do
+kx_x=${kx_x%%/}
+case $kx_x in /?*) ;; *) continue ;; esac
+if [ -h "$kx_x" ] && [ -d "$kx_x" ]; then continue; fi
+if [ -d "$kx_x" ]; then
+kx_n=0
+for kx_y in "$kx_x"/* "$kx_x"/.[!.]*; do if [ -e "$kx_y" ] || [ -h "$kx_y" ]; then kx_n=$((kx_n + 1)); fi; done
+printf 'd %%s %%s
+' "$kx_n" "$kx_x"
+elif [ -e "$kx_x" ] || [ -h "$kx_x" ]; then
+printf 'f %%s
+' "$kx_x"
+case $kx_x in */systemd/system/*.*) sed -n 's,^Alias= *,f /etc/systemd/system/,p' "$kx_x" ;; esac
+fi
+done
+echo .
+"""
+
+
 @frozen(kw_only=True)
 class Package:
     """Packages, and how they are to be brought and taken away.
@@ -113,6 +135,11 @@ class Package:
         """One transaction for all that is to come, one for all that is to go."""
         text = self._text(wanted, _DO, "kx_do", change=True)
         return cast("Command[Any]", shell(text + taking_back(self.made)))
+
+    def takes(self, wanted: State) -> str:
+        """Shell text that lists the files and folders of those that are to go, and names that units have besides."""
+        names = " ".join(sh(name) for name, value in wanted.items() if value in _AWAY)
+        return _TAKES % (names, names, names) if names else ""
 
     def after(self, left: State, wanted: State) -> State | None:
         """What there is of each where earlier steps of a plan leave some of them so; None: that cannot be known."""
@@ -165,9 +192,6 @@ class Package:
         if self.may_remove and any(one not in _GONE and other in _GONE for one, other in pairs):
             return "what else is removed for it away, where that is not apt's or no longer to be had"
         return ""
-
-
-_AWAY: Final = ("absent", "purged")
 
 
 def _found(left: str, wanted: str) -> str | None:

@@ -79,10 +79,13 @@ class Service:
             f"{words(self.init)}kx_there {name}",
             f"there is no service {self.name}: install what brings it in an earlier step",
             places,
+            (("service", re.sub("@.*", "@", self.name).removesuffix(".service")),),
         )
 
     def back(self, before: State) -> Command[Ensured] | None:
-        """As it was, where that is something that can be brought about."""
+        """As it was, where that is something that can be brought about; where it was not there, nothing was done."""
+        if not before:
+            return ensuring(self, None)
         known = {name: value for name, value in before.items() if value in ("yes", "no")}
         return ensuring(self, known) if known else None
 

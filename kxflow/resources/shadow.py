@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen
 from kxflow.flow.actions import shell
 from kxflow.flow.ensure import Content, Need, ensuring
 from kxflow.resources import needs
-from kxflow.resources.accounts import SBIN, entry, known, say_all, say_some
+from kxflow.resources.accounts import SBIN, administered, entry, known, say_all, say_some
 from kxflow.resources.paths import sh
 from kxflow.values.action import Command
 from kxflow.values.secret import Secret
@@ -22,7 +22,7 @@ Clears: TypeAlias = Literal["keep", "home", "skeleton"]
 GIVEN: Final = "given"
 """What a state says of a password that is the one which was given; any other is `other`."""
 
-_SECRET: Final = "KX_PASSWORD"  # noqa: S105 -- the name of a variable
+SECRET: Final = "KX_PASSWORD"  # noqa: S105 -- the name of a variable
 _SHADOW: Final = frozenset({"password", "locked", "expires", "aging"})
 _WHOLE: Final = (
     "user",
@@ -38,12 +38,13 @@ _WHOLE: Final = (
     "aging",
     "folder",
     "subordinate",
+    "administers",
 )
 WHOLE: Final[State] = as_state(dict.fromkeys(_WHOLE, ""))
 """All that bringing an account back needs; the hash of its password is the content."""
 
 # The hash, out of the environment of what is started from here.
-_HOLD: Final = f'kx_w="${{{_SECRET}-}}"; unset {_SECRET}\n'
+HOLD: Final = f'kx_w="${{{SECRET}-}}"; unset {SECRET}\n'
 # The hash that is there (after the fields of shadow), as it compares: without the mark of a lock, if one is wanted.
 _COMPARED: Final = """\
 kx_h=$2
@@ -122,7 +123,7 @@ class User:
         asked = wanted or WHOLE
         shadow = entry("shadow", sh(self.login), "kx_no 'only root sees the passwords of this host'")
         parts = [
-            _HOLD,
+            HOLD,
             entry("passwd", sh(self.login)),
             'uid=$3 gid=$4 comment=$5 home=$6 shell=$7\nkx_p=$(getent group "$gid"); kx_p=${kx_p%%:*}\n',
             shadow if asked.keys() & _SHADOW else "",
@@ -146,14 +147,18 @@ class User:
                 return f"{_COMPARED}{known}" if self.password is not None else "kx_say password other\n"
             case "subordinate":
                 return f'{_RANGES}kx_l=; kx_ranges {sh(self.login)}\nkx_say subordinate "$kx_l"\n'
+            case "administers":
+                mine = f'case ",$kx_z," in *{sh(f",{self.login},")}*) kx_a="$kx_a $kx_x" ;; esac'
+                said = say_all("administers", _split(asked["administers"]), "$kx_a")
+                return f'kx_a=\n{administered("", mine)}if [ "$kx_a" ]; then\nkx_p=\n{said}fi\n'
             case _:
                 return _SAY.get(name, f'kx_say {name} "${name}"\n')
 
     def apply(self, wanted: State) -> Command[Any]:
         """By the tools of the `shadow` suite; the hash goes by the stdin of `chpasswd`."""
         text = self._bring(wanted) if wanted else self._take()
-        secret = {} if self.password is None or "password" not in wanted else {_SECRET: self.password}
-        return cast("Command[Any]", shell(f"{_HOLD}{SBIN}{text}", env=secret))
+        secret = {} if self.password is None or "password" not in wanted else {SECRET: self.password}
+        return cast("Command[Any]", shell(f"{HOLD}{SBIN}{text}", env=secret))
 
     def needs(self, wanted: State) -> Iterator[Need]:
         """The tools, its groups, and a number and a name that are free."""
@@ -197,6 +202,7 @@ class User:
             f"usermod {'-L' if wanted['locked'] == 'yes' else '-U'} {name} || exit 1\n" if "locked" in wanted else "",
             _set_aging(name, wanted),
             _set_ranges(name, wanted["subordinate"]) if "subordinate" in wanted else "",
+            *(_administer(name, group) for group in _split(wanted.get("administers", ""))),
         ]
         if folder := wanted.get("folder"):
             parts += [entry("passwd", name, "exit 1"), _FURNISH if folder == "yes" else _CLEAR]
@@ -205,7 +211,8 @@ class User:
     def _groups(self, wanted: State) -> tuple[str, ...]:
         """Groups that are to be there."""
         own = wanted.get("group", wanted.get("gid"))
-        more = {*_split(wanted.get("groups", "")), *_split(wanted.get("among", ""))}
+        more = {each for listed in ("groups", "among", "administers") for each in _split(wanted.get(listed, ""))}
+        more -= {self.login} - {*_split(wanted.get("groups", ""))}  # his own, which may come with him
         return (*(() if own is None else (own,)), *sorted(more))
 
     def _make_or_change(self, wanted: State) -> str:
@@ -251,7 +258,7 @@ fi
         """Towards the entry that was found; None where its password, or a home that is gone, was not kept."""
         if not before:
             return evolve(self, clears="skeleton", password=None).ensured(None)
-        if self.clears == "home" and before.get("folder") == "yes":
+        if self.clears == "home" and before.get("folder", "yes") == "yes":  # a plan may not know
             return None
         its, wanted = self, {name: value for name, value in before.items() if name != CONTENT}
         if wanted.get("password", GIVEN) != GIVEN:
@@ -268,7 +275,7 @@ fi
         """How to see the hash that is there, where it is not going to stay."""
         if wanted is not None and "password" not in wanted:
             return None
-        return Content(detail=f'unset {_SECRET}\n{entry("shadow", sh(self.login))}printf %s "$2"\n')
+        return Content(detail=f'unset {SECRET}\n{entry("shadow", sh(self.login))}printf %s "$2"\n')
 
 
 def _split(listed: str) -> tuple[str, ...]:
@@ -285,6 +292,13 @@ def _own_group(wanted: State) -> str:
 
 def _leave(name: str, group: str) -> str:
     return f'case " $(id -Gn {name}) " in *{sh(f" {group} ")}*) gpasswd -d {name} {sh(group)} || exit 1 ;; esac\n'
+
+
+def _administer(name: str, group: str) -> str:
+    """One of the administrators of a group, beside those that it has."""
+    there = f'case ",$kx_z," in *{sh(f",{name},")}*) ;;'
+    more = f'{there} *) gpasswd -A "$kx_z${{kx_z:+,}}"{name} {sh(group)} || exit 1 ;; esac'
+    return f"kx_z=\n{administered(sh(group), 'break')}{more}\n"
 
 
 def _set_ranges(name: str, ranges: str) -> str:

@@ -53,8 +53,9 @@ def user(
     The host needs useradd, usermod, userdel, gpasswd, chpasswd and chage, and root.
 
     An account that is in use is not removed, nor given another number or home: the tools say so. Undo brings the entry
-    back as it was, with its password; it takes a home away only where that still is as every new one. A home that
-    `remove_home` took cannot be brought back, nor a password from a record: none holds one.
+    back as it was, with its password, and makes it an administrator of the groups that it was one of; it takes a home
+    away only where that still is as every new one. A home that `remove_home` took cannot be brought back, nor a
+    password from a record: none holds one.
 
     Args:
         login: Its name.

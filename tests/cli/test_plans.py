@@ -117,6 +117,27 @@ def test_rollback_takes_a_run_back_by_its_log(site: Program) -> None:
     assert (site.folder / "conf").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_rollback_is_not_taken_back(site: Program) -> None:
+    """Its log is refused, and in a log that goes on with one the run before it is meant."""
+    rollback = ("rollback", "deploy.py", "-i", "hosts.toml")
+    assert site.run("run", "deploy.py", "-i", "hosts.toml", "--log", "run.ndjson").code == 0
+    assert site.run(*rollback, "run.ndjson", "--log", "rb.ndjson").code == 0
+    assert site.run("run", "deploy.py", "-i", "hosts.toml", "--log", "run.ndjson").code == 0
+    done = site.run(*rollback, "rb.ndjson")
+    assert done.code == 2
+    assert "rb.ndjson: run " in done.err
+    assert "is a rollback: give the log of the run that it took back, or --run of that" in done.err
+    assert (site.folder / "conf").read_text() == "port=80\n"
+    for _ in range(2):
+        done = site.run(*rollback, "run.ndjson", "--log", "run.ndjson")
+        assert done.code == 0
+        assert (site.folder / "conf").read_text() == "port=1\n"
+    runs = kx.read_log(site.folder / "run.ndjson").runs
+    assert len(runs) == 4
+    assert f"run.ndjson: run {runs[1]} is taken back: what came after it is a rollback" in done.err
+    assert site.run(*rollback, "run.ndjson", "--run", runs[3]).code == 2
+
+
 def test_a_run_that_failed_tells_what_it_took_back(site: Program) -> None:
     """In one line below the tally: how many steps, and which not and why."""
     text = DEPLOY.replace('"blind", "true"', '"blind", "true"), kx.command("boom", "exit 7"')

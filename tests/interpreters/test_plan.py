@@ -534,3 +534,32 @@ def test_plan_equals_apply(present: Any, wanted: Any, tmp_path_factory: pytest.T
     final = one(*[step for i, step in enumerate(steps(wanted)) if i in last.values()])
     assert not kx.plan(final, host).changes
     assert compare(kx.plan(final, host), kx.plan(final, host)) == ()
+
+
+def lasting(*steps: kx.Step[Any]) -> list[bool]:
+    """Whether the plan says of each that it could not be taken back; which is what a rollback says then."""
+    pipeline, host = one(*steps), HERE.only(kx.host("a"))
+    plan = kx.plan(pipeline, host)
+    report = kx.report_of(kx.run(pipeline, host))
+    back = {each.step: each for each in kx.report_of(kx.rollback(pipeline, host, report))}
+    for each in plan:
+        stays = each.step in back and "cannot be taken back" in back[each.step].reason
+        assert bool(each.undo) == stays, (str(each), each.undo, back.get(each.step))
+    return [bool(each.undo) for each in plan]
+
+
+def test_what_can_be_taken_back_is_not_denied(tmp_path: Path) -> None:
+    """Of what earlier steps leave, where a run keeps the content; and what comes to the rescue."""
+    (tmp_path / "f").write_text("a\n")
+    (tmp_path / "big").write_text("a\n" * 200_000)
+
+    def thrice(name: str) -> list[kx.Step[Any]]:
+        path = tmp_path / name
+        return [line(path, "b", name="1"), line(path, "c", name="2"), line(path, "b", state="absent", name="3")]
+
+    assert lasting(*thrice("f")) == [False] * 3
+    assert (tmp_path / "f").read_text() == "a\n"
+    assert lasting(*thrice("big")) == [True] * 3
+    assert lasting(file(tmp_path / "new", content="a\n"), *thrice("new")) == [False] * 4
+    assert lasting(line(tmp_path / "none", "x").rescue(file(tmp_path / "g", content="2"))) == [False] * 2
+    assert lasting(line(tmp_path / "none", "x").rescue(kx.command("c", "true"))) == [False, True]

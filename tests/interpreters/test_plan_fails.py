@@ -261,3 +261,24 @@ class _Door:
 
     def apply(self, wanted: State) -> str:
         return "exit 1"
+
+
+def test_a_folder_of_nobody_is_not_made(at: Path) -> None:
+    """Nor its parents: what is to be in it would fail, and does."""
+    for parents in (False, True):
+        folder = directory(at / "new" / "er" if parents else at / "new", owner="nobody-has-it", parents=parents)
+        pipeline = one(folder.ignore_errors(), file(at / "new" / "b", content="x"))
+        assert [each.effect.name for each in kx.plan(pipeline, ON_A)] == ["fail", "fail"]
+        report = kx.report_of(kx.run(pipeline, ON_A))
+        assert [each.status.name for each in report] == ["Failed", "Failed"]
+        assert report.results[0].error is not None
+        assert "there is no user nobody-has-it: make it" in report.results[0].error.what
+        assert not (at / "new").exists()
+
+
+def test_what_a_step_that_would_fail_may_leave_is_not_denied(at: Path) -> None:
+    """Something may be unpacked when it fails: what comes after it is not known."""
+    half = unpack(at / "new", archive=at / "no.tar").ignore_errors()
+    plan = kx.plan(one(half, file(at / "new" / "b", content="x")), ON_A)
+    assert [each.effect.name for each in plan] == ["fail", "unknown"]
+    assert plan.entries[1].reason == "it depends on what earlier steps change"

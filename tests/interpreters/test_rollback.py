@@ -320,3 +320,11 @@ def test_undo_after_a_failure_restores_the_state_before(
     its = kx.report_of(kx.run(second, HERE))
     assert not its.succeeded
     assert tree() == was
+
+
+def test_the_report_of_a_rollback_is_refused() -> None:
+    """It says what to give; nothing is done."""
+    pipeline = kx.pipeline("p", kx.module("m", kx.task("t", undoable("a"))))
+    back = kx.report_of(kx.rollback(pipeline, FLEET, ran(pipeline, {}), connector=answering({})))
+    with pytest.raises(kx.InvalidError, match="a report of a rollback: give that of the run that it took back"):
+        kx.rollback(pipeline, FLEET, back)

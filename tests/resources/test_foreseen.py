@@ -46,13 +46,16 @@ def reasons(box: Box, *steps: Step[Any]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def debs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Packages: `kxapp` brings a service, a group and a user; `kxa` and `kxb` bring nothing."""
+    """Packages: `kxapp` brings a service, a group and a user; `kxtool` more; others nothing."""
     for each in ("dpkg-deb", "apt-get"):
         need_program(each)
     folder = tmp_path_factory.mktemp("debs")
     files = {"etc/init.d/kxapp": SCRIPT.replace("kxd", "kxapp")}
     script = "chmod 755 /etc/init.d/kxapp; groupadd -r kxappg; useradd -M kxappu"
     deb(folder, "kxapp", files=files, Postinst=script)
+    tool = {"etc/init.d/kxtool": SCRIPT.replace("kxd", "kxtool"), "usr/share/kxtool/deep/y": "y"}
+    script = "chmod 755 /etc/init.d/kxtool /usr/bin/crontab"
+    deb(folder, "kxtool", files={**tool, "usr/bin/crontab": "#!/bin/sh"}, Postinst=script)
     for name in ("kxa", "kxb"):
         for version in ("1.0", "2.0"):
             deb(folder, name, version)
@@ -287,3 +290,41 @@ def test_parts_of_a_file_that_have_nothing_in_common_are_known(box: Box) -> None
     ]
     assert foreseen(box, *steps) == ["change"] * len(steps)
     assert foreseen(box, *steps) == ["none"] * len(steps)
+
+
+def test_what_goes_with_a_package_is_not_claimed(host: Box) -> None:
+    """Its service, its programs, its folders and files; what others have stays known."""
+    gone = r.package("kxtool", state="absent", purge=True)
+    theirs = [
+        r.service("kxtool", running=True),
+        r.cron("tidy", "true", schedule="@daily"),
+        r.file("/usr/share/kxtool/deep/x", content="x"),
+        r.file("/usr/share/kxtool/version", content="1.0\n"),
+        r.directory("/usr/share/kxtool"),
+    ]
+    others = [
+        r.file("/usr/share/x", content="x"),
+        r.service("kxd", running=True),
+        r.user("new"),
+        r.directory("/srv/full"),
+    ]
+    nope = r.service("nope", running=True)
+    host.sh("mv /usr/bin/crontab /srv/crontab 2>/dev/null; apt-get update -qq; apt-get install -qq -y kxtool")
+    host.sh("service kxtool start")
+    unknown = ["unknown"] * len(theirs)
+    assert foreseen(host, gone, nope, *others, *theirs) == ["change", "fail", *["change"] * 3, "none", *unknown]
+    assert foreseen(host, r.package("kxtool"), gone, theirs[0])[-1] == "unknown"
+
+
+def test_what_a_removed_home_held_is_said_to_be_lost(host: Box) -> None:
+    """Also of an account that an earlier step makes; a service that is not there loses nothing."""
+    gone = r.user("new", state="absent", remove_home=True)
+    steps = (r.user("new"), gone, r.service("nope", running=True))
+    plan = kx.plan(of(steps), host.cluster)
+    assert [each.undo for each in plan] == ["", "what was there was not kept", ""]
+    report = kx.report_of(kx.run(of(steps), host.cluster))
+    assert [each.reason for each in kx.report_of(kx.rollback(of(steps), host.cluster, report))] == [
+        "check",
+        "skip: cannot be taken back: what was there was not kept",
+        "check",
+    ]

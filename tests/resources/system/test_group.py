@@ -6,11 +6,15 @@ import re
 
 import pytest
 
+from kxflow.flow.ensure import undo_of
 from kxflow.resources import group
 from kxflow.values.errors import InvalidError
+from kxflow.values.state import from_record
 from tests.resources.helpers_system import Box, cycle, fails, holds, refused, succeeds, undoing
 
 LOOK = "getent group web"
+HASH = "$6$salt$" + "x" * 86
+GSHADOW = "getent group web; grep ^web: /etc/gshadow"
 
 
 def test_group_is_made_repaired_and_undone(box: Box) -> None:
@@ -90,3 +94,23 @@ def test_group_that_cannot_be_is_refused(options: dict[str, object], words: str)
     """A mistake is told when the step is built."""
     with pytest.raises(InvalidError, match=re.escape(words)):
         group(**{"called": "web", **options})  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize("password", ["", "*", HASH])
+def test_group_that_goes_comes_back_with_its_password_and_administrators(box: Box, password: str) -> None:
+    """What gshadow(5) holds is kept for undo."""
+    box.sh(f"groupadd web; gpasswd -M www-data,bin web; gpasswd -A bin,daemon web; groupmod -p '{password}' web")
+    cycle(box, group("web", state="absent"), look=GSHADOW)
+
+
+def test_group_password_is_in_no_record_and_not_undone_without_it(box: Box) -> None:
+    """A log does not hold the hash: then undo says that it was not kept, and does nothing by halves."""
+    box.sh(f"groupadd web; groupmod -p '{HASH}' web")
+    step = group("web", state="absent")
+    result = succeeds(box, step)
+    assert HASH not in repr(result) + str(result.change)
+    assert result.change is not None
+    action = step.build
+    assert undo_of(action, from_record(result.change.before)) is None  # type: ignore[arg-type]  # an action
+    succeeds(box, undoing(step, result))
+    assert HASH in box.sh("cat /etc/gshadow")

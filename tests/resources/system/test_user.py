@@ -87,6 +87,13 @@ def test_user_that_comes_back_has_its_subordinate_numbers(box: Box) -> None:
     assert box.sh(look) == before
 
 
+def test_user_that_comes_back_administers_its_groups(box: Box) -> None:
+    """Those of which it was an administrator, its own too; the others of these stay."""
+    box.sh("useradd ann; gpasswd -A ann,bin sudo; gpasswd -M ann sudo; gpasswd -A ann ann; gpasswd -A bin,ann adm")
+    look = f"{LOOK}; sort /etc/gshadow | sed -n 's/bin,ann/ann,bin/; /ann/p'"
+    cycle(box, user("ann", state="absent"), look=look)
+
+
 def test_user_absent_with_its_home_cannot_be_undone(box: Box) -> None:
     """A home that went is not invented again."""
     box.sh("useradd -m ann; touch /home/ann/data")
