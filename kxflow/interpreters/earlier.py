@@ -5,10 +5,11 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from kxflow.flow.needs import Need
-from kxflow.interpreters.crossing import Key, paths_of, within
+from kxflow.interpreters.crossing import Key, link_of, paths_of, within
+from kxflow.interpreters.names import Names
 from kxflow.values.action import Probe
 from kxflow.values.state import read
 
@@ -22,6 +23,12 @@ _PLAIN: Final = frozenset(
 )  # fmt: skip
 _HOMES: Final = frozenset({"authorized_key", "user"})
 """Kinds that make a home, too."""
+_LINKING: Final = frozenset({"git", "sync", "unpack"})
+"""Kinds that may bring links, of which nobody here knows where they lead."""
+_FILES: Final = frozenset(
+    {"block", "cron", "file", "hosts_entry", "line", "replace", "sudoers", "swap", "sysctl", "systemd_unit"}
+)
+"""Kinds that have a file at their path, and so nothing below it."""
 
 
 class Met(Enum):
@@ -50,6 +57,11 @@ class _Step:
     goes: bool
     sure: bool
 
+    @property
+    def puts_a_file(self) -> bool:
+        """There is one at its path then."""
+        return self.keys[0][0] in _FILES and not self.goes
+
     def has_to_do(self, need: Need) -> bool:
         """It may bring it, or be in its way."""
         kind = self.keys[0][0]
@@ -71,7 +83,8 @@ class _Step:
 
     def _is_near(self, path: str) -> bool:
         at_home = any(_near(home, path) if "/" in home else home in path.split("/") for home in self.homes)
-        return at_home or any(_near(each, path) for each in self.paths)
+        near = within if self.puts_a_file else _near
+        return at_home or any(near(each, path) for each in self.paths)
 
 
 def _near(one: str, other: str) -> bool:
@@ -82,6 +95,7 @@ def _near(one: str, other: str) -> bool:
 class Earlier:
     """What earlier steps of a plan change on one host, or may change."""
 
+    _names: Names = field(factory=Names)
     _steps: list[_Step] = field(factory=list)
     _anything: bool = False
     _installs: bool = False
@@ -98,12 +112,17 @@ class Earlier:
             self._anything |= not (kind == "package" and sure)
             return
         wanted = read(probe.wanted)
+        if (made := link_of(probe)) is not None:
+            self._names.link(*made)
+        paths = self._names.every(paths_of(probe))
+        below = (each for step in self._steps if step.keys[0][0] in _LINKING for each in step.paths)
+        self._anything |= any(within(path, each) and path != each for each in below for path in paths)
         homes = tuple(filter(None, (name.split(" ")[0], wanted.get("home", "")))) if kind in _HOMES else ()
         number = {"user": "uid", "group": "gid"}.get(kind, "")
         more = [(number, wanted[number])] if number in wanted else []
         if kind == "user" and not {"group", "gid"} & wanted.keys():
             more.append(("own group", name))
-        self._steps.append(_Step((probe.key, *more), paths_of(probe), homes, not wanted, sure))
+        self._steps.append(_Step((probe.key, *more), paths, homes, not wanted, sure))
 
     def meet(self, need: Need, *, now: bool) -> Met:
         """What becomes of a need.
@@ -112,11 +131,18 @@ class Earlier:
             need: What a step cannot do without.
             now: The host has it.
         """
+        need = evolve(need, paths=self._names.every(need.paths))
         spoiled = any(each.spoils(need) for each in self._steps)
         if now or (need.packed and self._installs) or any(each.brings(need) for each in self._steps):
             return Met.unsure if spoiled else Met.yes
         may = self._anything or self._installs or any(each.has_to_do(need) for each in self._steps)
         return Met.unsure if may else Met.no
+
+    def in_the_way(self, need: Need) -> bool:
+        """A file is where a folder is to be: the last step that has to do with that path sees to it."""
+        names = self._names.of(need.folder) if need.folder else ()
+        last = next((each for each in reversed(self._steps) if not set(names).isdisjoint(each.paths)), None)
+        return last is not None and last.puts_a_file and last.sure and not self._anything
 
     def may_mend(self, probe: Probe | None) -> bool:
         """One of them may have to do with why a state cannot be seen."""

@@ -11,13 +11,13 @@ from frozendict import frozendict
 
 from kxflow.flow.decide import Decided, Do, decide
 from kxflow.flow.layout import AFTER, Layout, Slot, TaskPlan
-from kxflow.flow.needs import Need, asking, needs_of, unmet
+from kxflow.flow.needs import Answered, Need, answered, asking, needs_of
 from kxflow.flow.perform import attached
 from kxflow.flow.policy import cut
 from kxflow.flow.wiring import Missing, Producer, Values, Wiring, inputs_of
 from kxflow.interpreters import verdicts
 from kxflow.interpreters.brake import Brake
-from kxflow.interpreters.crossing import ACCOUNTS, Crossings, Key
+from kxflow.interpreters.crossing import ACCOUNTS, Crossings, Key, paths_of
 from kxflow.interpreters.earlier import Earlier, Met
 from kxflow.interpreters.lane import Lane, Wires
 from kxflow.interpreters.ports import ReachError
@@ -133,7 +133,7 @@ class Foresight:
         marks = self._marked.setdefault(host.name, set())
         target = items[0].slot.step.target
         lane = self._lanes[target(self._layout.cluster)[0].name if target is not None else host.name]
-        earlier = self._earlier.setdefault(lane.host.name, Earlier())
+        earlier = self._earlier.setdefault(lane.host.name, Earlier(self._crossings.names(lane.host.name)))
         asked = [each for item in items for each in item.commands if can_be_asked(each)]
         found = await self._answers(asked, lane) if asked else {}
         if found is None:
@@ -172,21 +172,27 @@ class Foresight:
                 found[event.index] = event
 
         needs = {number: its for number, each in enumerate(asked) if (its := needs_of(each))}
+        paths = {number: told for number, each in enumerate(asked) if (told := _paths(each))}
+        more = sorted(needs.keys() | paths.keys())
         questions = [question(each) for each in asked]
-        questions += [asking(asked[number], its) for number, its in needs.items()]
+        questions += [asking(asked[number], needs.get(number, ()), paths.get(number, ())) for number in more]
         ops = [Op(index=i, command=each, group=i, go_on=True) for i, each in enumerate(questions)]
         try:
             await lane.run(ops, Brake(), hear)
         except ReachError as error:
             self._unreachable[lane.host.name] = f"unreachable: {error.fault.code}"
             return None
-        lacking = {
-            number: unmet(its, str(found[at].stdout))
-            for at, (number, its) in enumerate(needs.items(), len(asked))
+        said = {
+            number: answered(needs.get(number, ()), paths.get(number, ()), str(found[at].stdout))
+            for at, number in enumerate(more, len(asked))
             if at in found
         }
+        for each in said.values():
+            self._crossings.names(lane.host.name).learn(each.real)
         return {
-            at: _Answer(found[at], needs.get(at, ()), lacking.get(at, ())) for at in range(len(asked)) if at in found
+            at: _Answer(found[at], needs.get(at, ()), said.get(at, Answered()).lacks)
+            for at in range(len(asked))
+            if at in found
         }
 
     def _provided(self, seen: Seen, command: Command[Any], lane: Lane) -> Seen:
@@ -234,10 +240,13 @@ class Foresight:
         ensured = verdicts.seen(probe, ended)
         whole = known.get(probe.key)
         acts = ensured.changed if whole is None else _part(whole, ensured.after) != ensured.after
-        met = {need: self._earlier[host].meet(need, now=need not in answer.lacks) for need in answer.needs if acts}
-        if barred := [need for need, how in met.items() if how is Met.no]:
+        earlier, lacking = self._earlier[host], {each.test: each for each in answer.lacks}
+        met = {need: earlier.meet(need, now=need.test not in lacking) for need in answer.needs if acts}
+        barred = [lacking.get(need.test, need).why for need, how in met.items() if how is Met.no]
+        barred = [f"{need.folder} is there and no folder" for need in met if earlier.in_the_way(need)] or barred
+        if barred:
             self._crossings.failed(probe.key, host)
-            return Seen(Effect.fail, barred[0].why)
+            return Seen(Effect.fail, barred[0].replace("\n", "\\n"))
         unsure = Met.unsure in met.values() or self._disowned(ensured, host)
         crossed = self._crossings.crossed(probe, ensured, host)
         if by := self._crossings.naming(probe, ensured, host):
@@ -325,6 +334,14 @@ class Foresight:
         if len(item.seen) < len(item.commands):
             return evolve(entry, reason="it has no check: it would run", undo=undo(item)), example
         return evolve(merged(item, entry), undo=undo(item), leaves=leaves(item)), item.seen[-1].value
+
+
+def _paths(command: Command[Any]) -> tuple[str, ...]:
+    """Those of which a plan has to know what they lead to."""
+    if command.probe is None:
+        return ()
+    own = paths_of(command.probe)
+    return tuple(dict.fromkeys((*own, *(path.rpartition("/")[0] for path in own if path.count("/") > 1))))
 
 
 def _waves_of(layout: Layout) -> dict[tuple[int, str], int]:
