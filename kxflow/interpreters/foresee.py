@@ -30,7 +30,7 @@ from kxflow.values.context import HostContext
 from kxflow.values.host import Host
 from kxflow.values.plan import Effect, Plan, Planned, cluster_digest
 from kxflow.values.result import ABSENT, Status
-from kxflow.values.state import CONTENT, GONE, Ensured, State
+from kxflow.values.state import CONTENT, GONE, Ensured, State, found
 
 
 @frozen
@@ -240,13 +240,9 @@ class Foresight:
         ensured = verdicts.seen(probe, ended)
         whole = known.get(probe.key)
         acts = ensured.changed if whole is None else _part(whole, ensured.after) != ensured.after
-        earlier, lacking = self._earlier[host], {each.test: each for each in answer.lacks}
-        met = {need: earlier.meet(need, now=need.test not in lacking) for need in answer.needs if acts}
-        barred = [lacking.get(need.test, need).why for need, how in met.items() if how is Met.no]
-        barred = [f"{need.folder} is there and no folder" for need in met if earlier.in_the_way(need)] or barred
-        if barred:
-            self._crossings.failed(probe.key, host)
-            return Seen(Effect.fail, barred[0].replace("\n", "\\n"))
+        met = self._met(answer, host) if acts else {}
+        if barred := self._barred(probe, answer, met, host) if acts else None:
+            return barred
         unsure = Met.unsure in met.values() or self._disowned(ensured, host)
         crossed = self._crossings.crossed(probe, ensured, host)
         if by := self._crossings.naming(probe, ensured, host):
@@ -269,6 +265,24 @@ class Foresight:
             frozendict({**(ensured.before or {}), **(whole or {}), **ensured.after}) if ensured.after else GONE
         )
         return Seen(Effect.change, "", ensured, ensured, acts and bool(answer.lacks))
+
+    def _met(self, answer: _Answer, host: str) -> dict[Need, Met]:
+        lacking = {each.test for each in answer.lacks}
+        return {need: self._earlier[host].meet(need, now=need.test not in lacking) for need in answer.needs}
+
+    def _barred(self, probe: Probe, answer: _Answer, met: dict[Need, Met], host: str) -> Seen | None:
+        """Why it cannot be brought about: for want of something, or because of what is there; None where it can."""
+        earlier, words = self._earlier[host], {each.test: each.why for each in answer.lacks}
+        blocked = [f"{need.folder} is there and no folder" for need in met if earlier.in_the_way(need)]
+        if why := blocked + [words.get(need.test, need.why) for need, how in met.items() if how is Met.no]:
+            self._crossings.failed(probe.key, host)
+            return Seen(Effect.fail, why[0].replace("\n", "\\n"))
+        if not (refused := _refused(probe, answer.ended)):
+            return None
+        if not earlier.may_mend(probe):
+            return Seen(Effect.fail, refused)
+        self._crossings.not_seen(probe, host)
+        return Seen(Effect.unknown, f"it depends on what earlier steps change: {refused}")
 
     def _not_seen(self, probe: Probe, ended: frames.Ended, host: str) -> Seen:
         told = str(ended.stderr).strip().splitlines()
@@ -334,6 +348,14 @@ class Foresight:
         if len(item.seen) < len(item.commands):
             return evolve(entry, reason="it has no check: it would run", undo=undo(item)), example
         return evolve(merged(item, entry), undo=undo(item), leaves=leaves(item)), item.seen[-1].value
+
+
+def _refused(probe: Probe, ended: frames.Ended) -> str:
+    """Why it cannot be brought about from what is there; empty where it can, or where that is not known."""
+    tell = getattr(probe.resource, "refuses", None)
+    if tell is None or ended.before is None or (probe.detail is not None and ended.detail is None):
+        return ""
+    return str(tell(found(ended.before, ended.detail)))
 
 
 def _paths(command: Command[Any]) -> tuple[str, ...]:

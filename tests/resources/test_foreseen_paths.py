@@ -9,6 +9,7 @@ from kxflow import resources as r
 from kxflow.flow.step import Step
 from tests.resources.conftest import Box
 from tests.resources.test_foreseen import foreseen, reasons
+from tests.resources.test_service import SCRIPT
 
 _LAID: Final = """\
 mkdir -p /srv/real /srv/old /srv/new; cd /srv; touch there
@@ -78,3 +79,22 @@ def test_nothing_is_below_a_file(box: Box) -> None:
     assert foreseen(box, *steps) == ["change", *["fail"] * 5]
     mended = [r.absent("/srv/there"), r.directory("/srv/there"), r.file("/srv/there/g", content="b")]
     assert foreseen(box, *mended)[2] != "fail"
+
+
+def test_what_is_in_a_folder_that_cannot_be_brought_there_is_said(box: Box, tmp_path: Path) -> None:
+    """A pipe where a file is to be, or that is to go; unless a step before takes it away."""
+    (tmp_path / "ff").write_text("a")
+    box.sh("mkdir -p /srv/app /srv/other; mkfifo /srv/app/ff /srv/other/gg")
+    assert reasons(box, r.sync("/srv/app", tmp_path)) == ["/srv/app: ./ff is neither file, folder nor link"]
+    gone = r.sync("/srv/other", tmp_path, delete=True)
+    assert reasons(box, gone) == ["/srv/other: ./gg is neither file, folder nor link"]
+    assert foreseen(box, r.sync("/srv/other", tmp_path)) == ["change"]
+    assert foreseen(box, r.absent("/srv/app/ff"), r.sync("/srv/app", tmp_path)) == ["change", "unknown"]
+
+
+def test_a_unit_is_no_service_where_systemd_does_not_run(box: Box) -> None:
+    """A script is."""
+    unit = r.systemd_unit("x.service", content="[Service]\nExecStart=/bin/true\n")
+    assert foreseen(box, unit, r.service("x", enabled=True)) == ["change", "fail"]
+    script = r.file("/etc/init.d/kxy", content=SCRIPT.replace("kxd", "kxy"), mode=0o755)
+    assert foreseen(box, script, r.service("kxy", running=True)) == ["change", "change"]
