@@ -26,7 +26,7 @@ class Need:
         things: Kinds and names of what brings it; without a name, whatever of that kind might: that is not known then.
         taken: Kinds and names of what is in its way, where an earlier step brings that.
         packed: A package may bring it, whatever that is called.
-        folder: Path that has to lead to a folder: no file may be there.
+        place: Path of what is to be made: what that leads to has to be in a folder, and no file may be there.
     """
 
     test: str
@@ -36,7 +36,7 @@ class Need:
     taken: frozenset[tuple[str, str]] = frozenset()
     packed: bool = True
     says: bool = False
-    folder: str = ""
+    place: str = ""
 
 
 @frozen

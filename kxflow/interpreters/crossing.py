@@ -62,18 +62,29 @@ class Crossings:
     def crossed(self, probe: Probe, ensured: Ensured, host: str) -> bool:
         """An earlier step has to do with the same path, one above or below, or the same account; this one is noted."""
         met = self._tangled(probe.key, ensured, host) if probe.key[0] in ACCOUNTS else self._met(probe, ensured, host)
-        unsure = self._unsure.setdefault(host, set())
-        if met:
-            unsure.add(probe.key)
-        return met or probe.key in unsure
+        return met or probe.key in self._unsure.get(host, ())
+
+    def doubt(self, key: Key, host: str) -> None:
+        """What becomes of a thing is not known: nor is what a later step finds of it."""
+        self._unsure.setdefault(host, set()).add(key)
 
     def not_seen(self, probe: Probe, host: str) -> None:
         """What a step finds cannot be told: it may change all that it has to do with."""
-        self._unsure.setdefault(host, set()).add(probe.key)
+        self.doubt(probe.key, host)
         kind = probe.key[0]
         paths = self.names(host).every(paths_of(probe))
         every = tuple(_Touched(kind, path, None, below=kind in _TREES) for path in paths)
         self._touched.setdefault(host, {})[probe.key] = every
+
+    def before(self, probe: Probe, host: str) -> str:
+        """The step before that changes, or may change, the text of a file that this one has to do with; empty: none."""
+        its = getattr(probe.resource, "within", None)
+        paths = self.names(host).every(paths_of(probe) if its is None else (its,))
+        for key, touched in reversed(self._touched.get(host, {}).items()):
+            for each in touched if key != probe.key else ():
+                if _changes_text(each.edit) and any(_alike(each.path, path) for path in paths):
+                    return f"{each.kind} {each.path}"
+        return ""
 
     def _met(self, probe: Probe, ensured: Ensured, host: str) -> bool:
         earlier = self._touched.setdefault(host, {})
@@ -200,6 +211,10 @@ def _edit(probe: Probe, ensured: Ensured, *, part: bool) -> Edit | None:
     return RIGHTS if probe.key[0] in ("directory", "file") else NOTHING if kept else None
 
 
+def _changes_text(edit: Edit | None) -> bool:
+    return edit is None or edit.puts != () or edit.takes != ()
+
+
 def _unsure(touched: _Touched) -> _Touched:
     """What it takes away was seen before an earlier step changed it."""
     if touched.edit is None or touched.edit.looks is no_line:
@@ -207,8 +222,12 @@ def _unsure(touched: _Touched) -> _Touched:
     return evolve(touched, edit=evolve(touched.edit, takes=None))
 
 
+def _alike(path: str, other: str) -> bool:
+    return path == other or (path.endswith(_KEYS) and other.endswith(_KEYS))
+
+
 def _meet(earlier: _Touched, later: _Touched, *, made: bool) -> bool:
-    if earlier.path == later.path or (earlier.path.endswith(_KEYS) and later.path.endswith(_KEYS)):
+    if _alike(earlier.path, later.path):
         one, other = earlier.edit, later.edit
         return made or one is None or other is None or _edits_meet(one, other, alike=earlier.kind == later.kind)
     if within(earlier.path, later.path):

@@ -131,18 +131,24 @@ class Earlier:
             need: What a step cannot do without.
             now: The host has it.
         """
-        need = evolve(need, paths=self._names.every(need.paths))
+        need = evolve(need, paths=self._names.every((*need.paths, *self._folders(need))))
         spoiled = any(each.spoils(need) for each in self._steps)
         if now or (need.packed and self._installs) or any(each.brings(need) for each in self._steps):
             return Met.unsure if spoiled else Met.yes
         may = self._anything or self._installs or any(each.has_to_do(need) for each in self._steps)
         return Met.unsure if may else Met.no
 
-    def in_the_way(self, need: Need) -> bool:
-        """A file is where a folder is to be: the last step that has to do with that path sees to it."""
-        names = self._names.of(need.folder) if need.folder else ()
-        last = next((each for each in reversed(self._steps) if not set(names).isdisjoint(each.paths)), None)
-        return last is not None and last.puts_a_file and last.sure and not self._anything
+    def in_the_way(self, need: Need) -> str:
+        """The folder that is to be where the last step that has to do with it puts a file; empty where none does."""
+        for folder in self._folders(need) if not self._anything else ():
+            last = next((each for each in reversed(self._steps) if folder in each.paths), None)
+            if last is not None and last.puts_a_file and last.sure:
+                return folder
+        return ""
+
+    def _folders(self, need: Need) -> tuple[str, ...]:
+        names = self._names.of(need.place) if need.place else ()
+        return tuple(each.rpartition("/")[0] or "/" for each in names)
 
     def may_mend(self, probe: Probe | None) -> bool:
         """One of them may have to do with why a state cannot be seen."""

@@ -243,17 +243,16 @@ class Foresight:
         met = self._met(answer, host) if acts else {}
         if barred := self._barred(probe, answer, met, host) if acts else None:
             return barred
-        unsure = Met.unsure in met.values() or self._disowned(ensured, host)
-        crossed = self._crossings.crossed(probe, ensured, host)
+        doubtful = self._is_doubtful(probe, ensured, met.values(), host)
         if by := self._crossings.naming(probe, ensured, host):
             return Seen(Effect.unknown, f"it depends on what earlier steps change: {by} names it", value=ensured)
-        if crossed or unsure:
+        if doubtful:
             return Seen(Effect.unknown, "it depends on what earlier steps change", value=ensured)
         together = getattr(probe.resource, "after", None)
         if together is not None:
             return _jointly(probe.key[0], together, ensured, known)
         if whole is not None:
-            ensured = evolve(ensured, before=_part(whole, ensured.after))
+            ensured = _again(probe, whole, ensured)
             if unseen := _unseen(whole, ensured.after):
                 known[probe.key] = frozendict({**whole, **ensured.after})
                 return Seen(Effect.unknown, f"{', '.join(unseen)} cannot be known before it is there", value=ensured)
@@ -264,7 +263,16 @@ class Foresight:
         known[probe.key] = (
             frozendict({**(ensured.before or {}), **(whole or {}), **ensured.after}) if ensured.after else GONE
         )
-        return Seen(Effect.change, "", ensured, ensured, acts and bool(answer.lacks))
+        behind = self._crossings.before(probe, host) if whole is None else ""
+        return _changing(ensured, behind, brought=acts and bool(answer.lacks))
+
+    def _is_doubtful(self, probe: Probe, ensured: Ensured, met: Iterable[Met], host: str) -> bool:
+        """What it finds depends on earlier steps; then so does what later ones find of it."""
+        crossed = self._crossings.crossed(probe, ensured, host)
+        doubtful = crossed or Met.unsure in met or self._disowned(ensured, host)
+        if doubtful:
+            self._crossings.doubt(probe.key, host)
+        return doubtful
 
     def _met(self, answer: _Answer, host: str) -> dict[Need, Met]:
         lacking = {each.test for each in answer.lacks}
@@ -273,7 +281,7 @@ class Foresight:
     def _barred(self, probe: Probe, answer: _Answer, met: dict[Need, Met], host: str) -> Seen | None:
         """Why it cannot be brought about: for want of something, or because of what is there; None where it can."""
         earlier, words = self._earlier[host], {each.test: each.why for each in answer.lacks}
-        blocked = [f"{need.folder} is there and no folder" for need in met if earlier.in_the_way(need)]
+        blocked = [f"{at} is there and no folder" for need in met if (at := earlier.in_the_way(need))]
         if why := blocked + [words.get(need.test, need.why) for need, how in met.items() if how is Met.no]:
             self._crossings.failed(probe.key, host)
             return Seen(Effect.fail, why[0].replace("\n", "\\n"))
@@ -289,6 +297,8 @@ class Foresight:
         if not self._earlier[host].may_mend(probe):
             return Seen(Effect.fail, told[-1] if told else "its state cannot be seen")
         self._crossings.not_seen(probe, host)
+        if told and told[-1].startswith("there is no file ") and (by := self._crossings.before(probe, host)):
+            return Seen(Effect.unknown, f"it depends on what {by} puts there")
         after = ", after what earlier steps change" if self._predicted[host] else ""
         return Seen(Effect.unknown, f"its state cannot be seen{after}" + (f": {told[-1]}" if told else ""))
 
@@ -389,6 +399,21 @@ def _part(whole: State, wanted: State) -> State:
     if not wanted:
         return whole
     return frozendict({name: value for name, value in whole.items() if name in wanted})
+
+
+def _changing(ensured: Ensured, behind: str, *, brought: bool) -> Seen:
+    """It would change; what it finds of a text is another where an earlier step changes that."""
+    if not behind or (ensured.before and CONTENT not in ensured.before):
+        return Seen(Effect.change, "", ensured, ensured, brought)
+    why = f"the text that it finds is not shown: {behind} changes that before"
+    return Seen(Effect.change, why, ensured, ensured, brought, behind=behind)
+
+
+def _again(probe: Probe, whole: State, ensured: Ensured) -> Ensured:
+    """What would be told of it after an earlier step has seen to it."""
+    before = _part(whole, ensured.after)
+    tell = getattr(probe.resource, "again", None)
+    return evolve(ensured, before=before) if tell is None or not before else tell(before, ensured.after)
 
 
 def _unseen(whole: State, wanted: State) -> list[str]:

@@ -14,7 +14,7 @@ from kxflow.interpreters.question import can_be_asked
 from kxflow.values.action import Command
 from kxflow.values.plan import Effect, Planned
 from kxflow.values.result import ABSENT, Change
-from kxflow.values.state import Ensured, change
+from kxflow.values.state import CONTENT, Ensured, State, change
 
 NO_STATE: Final = "it keeps no state"
 UNCHANGED: Final = "unchanged"
@@ -31,6 +31,7 @@ class Seen:
         brought: What it needs is not there, and an earlier step may bring it: then what it finds is not known either.
         value: The value it has already, or is expected to give; absent where not known.
         unless: Path of an earlier step that may make it another.
+        behind: Kind and path of a step that changes the text of the file before: what that will be is not known.
     """
 
     effect: Effect
@@ -39,6 +40,7 @@ class Seen:
     value: Any = ABSENT
     brought: bool = False
     unless: str = ""
+    behind: str = ""
 
 
 @mutable
@@ -107,16 +109,26 @@ def merged(item: Item, entry: Planned) -> Planned:
     entry = evolve(entry, unless=next((each.unless for each in item.seen if each.unless), ""))
     if not changing:
         return evolve(entry, effect=Effect.none, reason=item.seen[-1].reason)
-    shown = None if sensitive else _joined([each.ensured for each in changing])
+    shown = None if sensitive else _joined(changing)
     return evolve(entry, effect=Effect.change, reason=changing[0].reason, change=shown)
 
 
-def _joined(ensured: Sequence[Ensured | None]) -> Change | None:
-    parts = [change(each.before, each.after) for each in ensured if each is not None and each.before is not None]
+def _joined(changing: Sequence[Seen]) -> Change | None:
+    ensured = [_sure(each.ensured) if each.behind else each.ensured for each in changing if each.ensured is not None]
+    parts = [change(each.before, each.after) for each in ensured if each.before is not None]
     if not parts:
         return None
     columns = zip(*((each.before, each.after, each.diff) for each in parts), strict=True)
     return Change(*("\n".join(filter(None, texts)) for texts in columns))
+
+
+def _sure(ensured: Ensured) -> Ensured:
+    """Without the text of the file, which is another once earlier steps have changed it; without one, there is none."""
+    return Ensured(_bare(ensured.before) if ensured.before else None, _bare(ensured.after))
+
+
+def _bare(its: State) -> State:
+    return State({name: value for name, value in its.items() if name != CONTENT})
 
 
 def undo(item: Item) -> str:

@@ -28,7 +28,7 @@ def room(path: str, *, follow: bool = True) -> Need:
     folder, where = parent_of(path), sh(path)
     real = f"kx_real {where}" if follow else f"real={where}"
     test = f'[ -e {where} ] || {{ {real}; kx_x=${{real%/*}}; kx_dir "${{kx_x:-/}}" 2>&1; }}'
-    return Need(test, f"there is no folder {folder}: {_MAKE}", (folder, path), says=True, folder=folder)
+    return Need(test, f"there is no folder {folder}: {_MAKE}", (folder,), says=True, place=path)
 
 
 def text_file(path: str, *, create: bool) -> Iterator[Need]:
