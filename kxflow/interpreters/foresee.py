@@ -263,7 +263,7 @@ class Foresight:
         known[probe.key] = (
             frozendict({**(ensured.before or {}), **(whole or {}), **ensured.after}) if ensured.after else GONE
         )
-        behind = self._crossings.before(probe, host) if whole is None else ""
+        behind = self._crossings.before(probe, host) if whole is None and probe.detail is not None else ""
         return _changing(ensured, behind, brought=acts and bool(answer.lacks))
 
     def _is_doubtful(self, probe: Probe, ensured: Ensured, met: Iterable[Met], host: str) -> bool:

@@ -37,6 +37,8 @@ def test_the_text_between_two_edits_is_not_shown(box: Box) -> None:
     assert shown(box, *hosts) == ["", before.format("hosts_entry /etc/hosts")]
     mounts = [r.mount("/srv/m", "tmpfs", fstype="tmpfs", mounted=False), r.line("/etc/fstab", "# last")]
     assert shown(box, *mounts) == ["", before.format("mount /etc/fstab")]
+    crons = [r.cron(each, "true", schedule="@daily", file="kx") for each in ("one", "two")]
+    assert shown(box, *crons) == ["", ""]
     made = [r.line("/srv/new", "one", create=True), r.line("/srv/new", "two", create=True)]
     assert shown(box, *made) == ["", before.format("line /srv/new")]
 
