@@ -21,7 +21,8 @@ class Resource(Protocol):
     Its shell text is run by the host's `sh`, with the words of `kxflow.shell.library` at hand.
     It may have more methods: `back(before) -> Command | None`, how to undo where ensuring `before` does not do,
     None where nothing does; `told(before, after) -> Ensured`, what to tell where that is not the state that was wanted;
-    `needs(wanted) -> Iterable[Need]`, without what it cannot be brought about, so that a plan says what would fail.
+    `needs(wanted) -> Iterable[Need]`, without what it cannot be brought about, and `refuses(before) -> str`, why it
+    cannot from what is there (empty where it can), so that a plan says what would fail;
     `takes(wanted)`, shell text that prints what goes with it, as `flow.needs.taken` reads it, for plans as well.
     For undo, `hear(said)` gives the resource that knows what apply had written to stdout, and `leaves(before, after)`
     says what undo will not bring back, or take away; empty where it will. An undo names such by lines on stderr that

@@ -5,11 +5,13 @@ And what else goes where something is taken away.
 
 from __future__ import annotations
 
+import posixpath
+import shlex
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from frozendict import frozendict
 
 from kxflow.values.action import Command
@@ -23,10 +25,12 @@ class Need:
     Attributes:
         test: Shell text that ends with 0 where it is so, or where that cannot be told. It changes nothing.
         why: What the run would say where it is not so.
+        says: What the test prints is that, where it prints something.
         paths: Where a change to the file system could bring it.
         things: Kinds and names of what brings it; without a name, whatever of that kind might: that is not known then.
         taken: Kinds and names of what is in its way, where an earlier step brings that.
         packed: A package may bring it, whatever that is called.
+        place: Path of what is to be made: what that leads to has to be in a folder, and no file may be there.
     """
 
     test: str
@@ -35,6 +39,41 @@ class Need:
     things: tuple[tuple[str, str], ...] = ()
     taken: frozenset[tuple[str, str]] = frozenset()
     packed: bool = True
+    says: bool = False
+    place: str = ""
+
+
+@frozen
+class Answered:
+    """What a host said of what a command needs, and of where its paths lead.
+
+    Attributes:
+        lacks: What is not there.
+        real: Of paths with a link in them: what they lead to. No link is in that; nothing need be there.
+    """
+
+    lacks: tuple[Need, ...] = ()
+    real: Mapping[str, str] = field(factory=frozendict)
+
+
+# `readlink -f` says nothing where a folder is missing, and not every host has it.
+_WHERE: Final = r"""
+kx_where() {
+  kx_p=$2 kx_k=0
+  while :; do
+    kx_y=$kx_p
+    while [ "$kx_y" ] && [ ! -h "$kx_y" ]; do kx_y=${kx_y%/*}; done
+    [ "$kx_y" ] || break
+    kx_k=$((kx_k+1))
+    [ $kx_k -le 40 ] || return
+    kx_x=$(readlink -- "$kx_y" && echo x) || return
+    kx_x=${kx_x%?x}
+    case $kx_x in /*) ;; *) kx_x=${kx_y%/*}/$kx_x ;; esac
+    kx_p=$kx_x${kx_p#"$kx_y"}
+  done
+  [ $kx_k = 0 ] || kx_say "at $1" "$kx_p"
+}
+"""
 
 
 def needs_of(command: Command[Any]) -> tuple[Need, ...]:
@@ -51,10 +90,16 @@ def takes_of(command: Command[Any]) -> str:
     return "" if tell is None or probe is None else str(tell(read(probe.wanted)))
 
 
-def asking(command: Command[Any], needs: Sequence[Need]) -> Command[Any]:
-    """A command that prints the number of each need that is not met, and does nothing else."""
-    tests = (f"(\n{each.test}\n) </dev/null >/dev/null 2>&1 || echo {n}\n" for n, each in enumerate(needs))
-    return looking(command, "".join(tests))
+def asking(command: Command[Any], needs: Sequence[Need], paths: Sequence[str]) -> Command[Any]:
+    """A command that prints the number of each need that is not met, and where paths lead, and does nothing else."""
+    lines = [_WHERE] if paths else []
+    for n, each in enumerate(needs):
+        if each.says:
+            lines.append(f'kx_y=$({{\n{each.test}\n}} </dev/null 2>/dev/null) || kx_say {n} "$kx_y"\n')
+        else:
+            lines.append(f"(\n{each.test}\n) </dev/null >/dev/null 2>&1 || echo {n}\n")
+    lines.extend(f"kx_where {n} {shlex.quote(each)} 2>/dev/null\n" for n, each in enumerate(paths))
+    return looking(command, "".join(lines))
 
 
 def looking(command: Command[Any], text: str) -> Command[Any]:
@@ -79,14 +124,25 @@ def looking(command: Command[Any], text: str) -> Command[Any]:
     )
 
 
-def unmet(needs: Sequence[Need], printed: str) -> tuple[Need, ...]:
-    """Those whose numbers were printed.
+def answered(needs: Sequence[Need], paths: Sequence[str], printed: str) -> Answered:
+    """What was printed: numbers of needs, each with the words of its test, and paths.
 
-    >>> unmet([Need("false", "one"), Need("true", "two")], "0\\n")[0].why
-    'one'
+    >>> found = answered([Need("false", "one"), Need("true", "two")], ["/l/x"], "0\\nat 0 /srv//r/../y\\n")
+    >>> found.lacks[0].why, dict(found.real)
+    ('one', {'/l/x': '/srv/y'})
     """
-    numbers = [int(each) for each in printed.split() if each.isdecimal()]
-    return tuple(needs[number] for number in numbers if number < len(needs))
+    lacks: list[Need] = []
+    real: dict[str, str] = {}
+    for line in printed.split("\n"):
+        number, _, value = line.removeprefix("at ").partition(" ")
+        value = read(f"x {value}")["x"]  # as `kx_say` escapes it
+        if not number.isdecimal():
+            continue
+        if line.startswith("at "):
+            real[paths[int(number)]] = posixpath.normpath("/" + value.lstrip("/"))
+        else:
+            lacks.append(evolve(needs[int(number)], why=value or needs[int(number)].why))
+    return Answered(tuple(lacks), frozendict(real))
 
 
 def taken(printed: str) -> frozenset[str]:
@@ -110,4 +166,4 @@ def taken(printed: str) -> frozenset[str]:
     return frozenset(gone)
 
 
-__all__ = ["Need", "asking", "looking", "needs_of", "taken", "takes_of", "unmet"]
+__all__ = ["Answered", "Need", "answered", "asking", "looking", "needs_of", "taken", "takes_of"]

@@ -9,8 +9,9 @@ from typing import Final
 from attrs import define, evolve, field, frozen
 
 from kxflow.flow.edits import NOTHING, RIGHTS, UNKNOWN, Edit, no_line
+from kxflow.interpreters.names import Names
 from kxflow.values.action import Probe
-from kxflow.values.state import GONE, Ensured, State
+from kxflow.values.state import GONE, Ensured, State, read
 
 Key = tuple[str, str]
 
@@ -23,6 +24,8 @@ _TREES: Final = frozenset({"absent", "git", "mount", "sync", "unpack"})
 _NAMED: Final = _TREES | {"swap"}
 # Kinds that leave mode and owner of a folder that is there.
 _FOLDERS: Final = frozenset({"git", "unpack"})
+# Kinds that see to a link itself, not to what it leads to.
+_UNFOLLOWED: Final = frozenset({"absent", "link"})
 _KEYS: Final = "/.ssh/authorized_keys"
 """Whose home it is in, nobody knows here."""
 
@@ -53,6 +56,11 @@ class Crossings:
     _unsure: dict[str, set[Key]] = field(factory=dict)
     _loose: dict[str, dict[str, str]] = field(factory=dict)
     _first: dict[str, str] = field(factory=dict)
+    _names: dict[str, Names] = field(factory=dict)
+
+    def names(self, host: str) -> Names:
+        """What paths lead to there."""
+        return self._names.setdefault(host, Names())
 
     def crossed(self, probe: Probe, ensured: Ensured, host: str) -> bool:
         """An earlier step has to do with the same path, one above or below, or the same account; this one is noted."""
@@ -60,25 +68,45 @@ class Crossings:
         return met or probe.key in self._unsure.get(host, ())
 
     def doubt(self, key: Key, host: str) -> None:
-        """What becomes of a thing is not known: nor is what a later step does to it."""
+        """What becomes of a thing is not known: nor is what a later step finds of it."""
         self._unsure.setdefault(host, set()).add(key)
 
     def not_seen(self, probe: Probe, host: str) -> None:
         """What a step finds cannot be told: it may change all that it has to do with."""
         self.doubt(probe.key, host)
         kind = probe.key[0]
-        every = tuple(_Touched(kind, path, None, below=kind in _TREES) for path in paths_of(probe))
+        paths = self.names(host).every(paths_of(probe))
+        every = tuple(_Touched(kind, path, None, below=kind in _TREES) for path in paths)
         self._touched.setdefault(host, {})[probe.key] = every
+
+    def before(self, probe: Probe, host: str) -> str:
+        """The step before that changes, or may change, the text of a file that this one has to do with; empty: none."""
+        its = getattr(probe.resource, "within", None)
+        paths = self.names(host).every(paths_of(probe) if its is None else (its,))
+        for key, touched in reversed(self._touched.get(host, {}).items()):
+            for each in touched if key != probe.key else ():
+                if _changes_text(each.edit) and any(_alike(each.path, path) for path in paths):
+                    return f"{each.kind} {each.path}"
+        return ""
 
     def _met(self, probe: Probe, ensured: Ensured, host: str) -> bool:
         earlier = self._touched.setdefault(host, {})
-        ours = tuple(_touches(probe, ensured))
+        ours = tuple(self._touches(probe, ensured, host))
         made = probe.key[0] == "file" and not ensured.before  # rights of a file that an earlier step may make
         others = [other for key, touched in earlier.items() if key != probe.key for other in touched]
         crossed = any(_meet(other, its, made=made) for other in others for its in ours) or self._other_user(probe, host)
         if (crossed or ensured.changed) and not probe.here:
             earlier[probe.key] = tuple(map(_unsure, ours)) if crossed else ours
         return crossed
+
+    def _touches(self, probe: Probe, ensured: Ensured, host: str) -> Iterator[_Touched]:
+        """What it has to do with, by all names; a link that stands at its own path is replaced, and not followed."""
+        for each in _touches(probe, ensured):
+            parent, slash, name = each.path.rpartition("/")
+            aside = probe.key[0] in _UNFOLLOWED and each.path == probe.key[1]
+            names = self.names(host)
+            paths = [f"{at}{slash}{name}" for at in names.of(parent)] if aside else names.of(each.path)
+            yield from (evolve(each, path=path) for path in paths)
 
     def failed(self, probe: Probe, host: str) -> None:
         """A step would fail: what it is about may then be there half-way."""
@@ -126,7 +154,8 @@ class Crossings:
     def naming(self, probe: Probe, ensured: Ensured, host: str) -> str:
         """The path of a step of which that cannot be told, and whose text names what this one has to do with."""
         below = "" if probe.key[0] in _TREES or _below(probe, ensured) else r"|/\w"
-        named = [re.compile(rf"(?<![\w.-]){re.escape(path)}(?![\w.-]{below})") for path in paths_of(probe)]
+        paths = self.names(host).every(paths_of(probe))
+        named = [re.compile(rf"(?<![\w.-]){re.escape(path)}(?![\w.-]{below})") for path in paths]
         every = self._loose.get(host, {}).items()
         return next((step for step, text in every if any(each.search(text) for each in named)), "")
 
@@ -137,6 +166,12 @@ def paths_of(probe: Probe) -> tuple[str, ...]:
     its = getattr(probe.resource, "within", None)
     named = (name,) if its is None or kind in _NAMED else ()
     return tuple(path for path in (its, *named) if path is not None and path.startswith("/"))
+
+
+def link_of(probe: Probe) -> tuple[str, str] | None:
+    """Path and target of a link that is to be there; None where none is."""
+    wanted = read(probe.wanted)
+    return (probe.key[1], wanted["target"]) if probe.key[0] == "link" and "target" in wanted else None
 
 
 def within(path: str, folder: str) -> bool:
@@ -161,7 +196,8 @@ def _touches(probe: Probe, ensured: Ensured) -> Iterator[_Touched]:
 
 
 def _below(probe: Probe, ensured: Ensured) -> bool:
-    return not ensured.after or bool(getattr(probe.resource, "recursive", False))
+    recursive = bool(getattr(probe.resource, "recursive", False))
+    return not ensured.after or recursive or probe.key[0] == "link"
 
 
 def _made_above(path: str, ensured: Ensured) -> Iterator[str]:
@@ -188,6 +224,10 @@ def _edit(probe: Probe, ensured: Ensured, *, part: bool) -> Edit | None:
     return RIGHTS if probe.key[0] in ("directory", "file") else NOTHING if kept else None
 
 
+def _changes_text(edit: Edit | None) -> bool:
+    return edit is None or edit.puts != () or edit.takes != ()
+
+
 def _unsure(touched: _Touched) -> _Touched:
     """What it takes away was seen before an earlier step changed it."""
     if touched.edit is None or touched.edit.looks is no_line:
@@ -195,8 +235,12 @@ def _unsure(touched: _Touched) -> _Touched:
     return evolve(touched, edit=evolve(touched.edit, takes=None))
 
 
+def _alike(path: str, other: str) -> bool:
+    return path == other or (path.endswith(_KEYS) and other.endswith(_KEYS))
+
+
 def _meet(earlier: _Touched, later: _Touched, *, made: bool) -> bool:
-    if earlier.path == later.path or (earlier.path.endswith(_KEYS) and later.path.endswith(_KEYS)):
+    if _alike(earlier.path, later.path):
         one, other = earlier.edit, later.edit
         return made or one is None or other is None or _edits_meet(one, other, alike=earlier.kind == later.kind)
     if within(earlier.path, later.path):

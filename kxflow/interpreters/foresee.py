@@ -12,7 +12,7 @@ from frozendict import frozendict
 from kxflow.flow.decide import Decided, Do, decide
 from kxflow.flow.ensure import why_no_undo
 from kxflow.flow.layout import AFTER, Layout, Slot, TaskPlan
-from kxflow.flow.needs import Need, asking, looking, needs_of, taken, takes_of, unmet
+from kxflow.flow.needs import Answered, Need, answered, asking, looking, needs_of, taken, takes_of
 from kxflow.flow.perform import attached
 from kxflow.flow.policy import cut
 from kxflow.flow.wiring import Missing, Producer, Values, Wiring, inputs_of
@@ -42,7 +42,7 @@ from kxflow.values.context import HostContext
 from kxflow.values.host import Host
 from kxflow.values.plan import Effect, Plan, Planned, cluster_digest
 from kxflow.values.result import ABSENT, Status
-from kxflow.values.state import CONTENT, GONE, Ensured, State
+from kxflow.values.state import CONTENT, GONE, Ensured, State, found
 
 
 @frozen
@@ -159,7 +159,7 @@ class Foresight:
         marks = self._marked.setdefault(host.name, set())
         target = items[0].slot.step.target
         lane = self._lanes[target(self._layout.cluster)[0].name if target is not None else host.name]
-        earlier = self._earlier.setdefault(lane.host.name, Earlier())
+        earlier = self._earlier.setdefault(lane.host.name, Earlier(self._crossings.names(lane.host.name)))
         asked = [each for item in items for each in item.commands if can_be_asked(each)]
         found = await self._answers(asked, lane) if asked else {}
         if found is None:
@@ -201,8 +201,10 @@ class Foresight:
                 found[event.index] = event
 
         needs = {number: its for number, each in enumerate(asked) if (its := needs_of(each))}
+        paths = {number: told for number, each in enumerate(asked) if (told := _paths(each))}
+        more = sorted(needs.keys() | paths.keys())
         questions = [question(each) for each in asked]
-        questions += [asking(asked[number], its) for number, its in needs.items()]
+        questions += [asking(asked[number], needs.get(number, ()), paths.get(number, ())) for number in more]
         takes = {number: text for number, each in enumerate(asked) if (text := takes_of(each))}
         questions += [looking(asked[number], text) for number, text in takes.items()]
         ops = [Op(index=i, command=each, group=i, go_on=True) for i, each in enumerate(questions)]
@@ -211,17 +213,19 @@ class Foresight:
         except ReachError as error:
             self._unreachable[lane.host.name] = f"unreachable: {error.fault.code}"
             return None
-        lacking = {
-            number: unmet(its, str(found[at].stdout))
-            for at, (number, its) in enumerate(needs.items(), len(asked))
+        said = {
+            number: answered(needs.get(number, ()), paths.get(number, ()), str(found[at].stdout))
+            for at, number in enumerate(more, len(asked))
             if at in found
         }
         gone = {
             number: taken(str(found[at].stdout) if at in found and found[at].stdout.complete else "")
-            for at, number in enumerate(takes, len(asked) + len(needs))
+            for at, number in enumerate(takes, len(asked) + len(more))
         }
+        for each in said.values():
+            self._crossings.names(lane.host.name).learn(each.real)
         return {
-            at: _Answer(found[at], needs.get(at, ()), lacking.get(at, ()), gone.get(at))
+            at: _Answer(found[at], needs.get(at, ()), said.get(at, Answered()).lacks, gone.get(at))
             for at in range(len(asked))
             if at in found
         }
@@ -278,14 +282,11 @@ class Foresight:
         ensured = verdicts.seen(probe, ended)
         whole = known.get(probe.key)
         acts = ensured.changed if whole is None else _part(whole, ensured.after) != ensured.after
-        met = {need: self._earlier[host].meet(need, now=need not in answer.lacks) for need in answer.needs if acts}
-        if barred := [need for need, how in met.items() if how is Met.no]:
-            self._crossings.failed(probe, host)
-            return Seen(Effect.fail, barred[0].why)
-        unsure = Met.unsure in met.values() or self._disowned(ensured, host) or self._taken(probe, answer, host)
-        crossed = self._crossings.crossed(probe, ensured, host)
+        met = self._met(answer, host) if acts else {}
+        if barred := self._barred(probe, answer, met, host) if acts else None:
+            return barred
         by = self._crossings.naming(probe, ensured, host)
-        if by or crossed or unsure:
+        if self._is_doubtful(probe, ensured, met.values(), host) or self._taken(probe, answer, host) or by:
             self._crossings.doubt(probe.key, host)
             named = f": {by} names it" if by else ""
             return Seen(Effect.unknown, f"it depends on what earlier steps change{named}", value=ensured)
@@ -293,7 +294,7 @@ class Foresight:
         if together is not None:
             return _jointly(probe.key[0], together, ensured, known)
         if whole is not None:
-            ensured = evolve(ensured, before=_part(whole, ensured.after))
+            ensured = _again(probe, whole, ensured)
             if unseen := _unseen(whole, ensured.after):
                 known[probe.key] = frozendict({**whole, **ensured.after})
                 return Seen(Effect.unknown, f"{', '.join(unseen)} cannot be known before it is there", value=ensured)
@@ -304,7 +305,31 @@ class Foresight:
         known[probe.key] = (
             frozendict({**(ensured.before or {}), **(whole or {}), **ensured.after}) if ensured.after else GONE
         )
-        return Seen(Effect.change, "", ensured, ensured, acts and bool(answer.lacks))
+        behind = self._crossings.before(probe, host) if whole is None and probe.detail is not None else ""
+        return _changing(ensured, behind, brought=acts and bool(answer.lacks))
+
+    def _is_doubtful(self, probe: Probe, ensured: Ensured, met: Iterable[Met], host: str) -> bool:
+        """What it finds depends on earlier steps."""
+        crossed = self._crossings.crossed(probe, ensured, host)  # which notes it, too
+        return crossed or Met.unsure in met or self._disowned(ensured, host)
+
+    def _met(self, answer: _Answer, host: str) -> dict[Need, Met]:
+        lacking = {each.test for each in answer.lacks}
+        return {need: self._earlier[host].meet(need, now=need.test not in lacking) for need in answer.needs}
+
+    def _barred(self, probe: Probe, answer: _Answer, met: dict[Need, Met], host: str) -> Seen | None:
+        """Why it cannot be brought about: for want of something, or because of what is there; None where it can."""
+        earlier, words = self._earlier[host], {each.test: each.why for each in answer.lacks}
+        blocked = [f"{at} is there and no folder" for need in met if (at := earlier.in_the_way(need))]
+        if why := blocked + [words.get(need.test, need.why) for need, how in met.items() if how is Met.no]:
+            self._crossings.failed(probe, host)
+            return Seen(Effect.fail, why[0].replace("\n", "\\n"))
+        if not (refused := _refused(probe, answer.ended)):
+            return None
+        if not earlier.may_mend(probe):
+            return Seen(Effect.fail, refused)
+        self._crossings.not_seen(probe, host)
+        return Seen(Effect.unknown, f"it depends on what earlier steps change: {refused}")
 
     def _found(self, probe: Probe, seen: Seen, ended: frames.Ended, host: str) -> State | None:
         """What an undo would go back to: of what earlier steps leave, a run keeps the content, as far as is known."""
@@ -323,6 +348,8 @@ class Foresight:
         if not self._earlier[host].may_mend(probe):
             return Seen(Effect.fail, told[-1] if told else "its state cannot be seen")
         self._crossings.not_seen(probe, host)
+        if told and told[-1].startswith("there is no file ") and (by := self._crossings.before(probe, host)):
+            return Seen(Effect.unknown, f"it depends on what {by} puts there")
         after = ", after what earlier steps change" if self._predicted[host] else ""
         return Seen(Effect.unknown, f"its state cannot be seen{after}" + (f": {told[-1]}" if told else ""))
 
@@ -394,6 +421,22 @@ class Foresight:
         return evolve(merged(item, entry), undo=undo(item), leaves=leaves(item)), item.seen[-1].value
 
 
+def _refused(probe: Probe, ended: frames.Ended) -> str:
+    """Why it cannot be brought about from what is there; empty where it can, or where that is not known."""
+    tell = getattr(probe.resource, "refuses", None)
+    if tell is None or ended.before is None or (probe.detail is not None and ended.detail is None):
+        return ""
+    return str(tell(found(ended.before, ended.detail)))
+
+
+def _paths(command: Command[Any]) -> tuple[str, ...]:
+    """Those of which a plan has to know what they lead to."""
+    if command.probe is None:
+        return ()
+    own = paths_of(command.probe)
+    return tuple(dict.fromkeys((*own, *(path.rpartition("/")[0] for path in own if path.count("/") > 1))))
+
+
 def _waves_of(layout: Layout) -> dict[tuple[int, str], int]:
     """In which wave of its roll-out each host of each task is."""
     found: dict[tuple[int, str], int] = {}
@@ -417,6 +460,21 @@ def _part(whole: State, wanted: State) -> State:
     if not wanted:
         return whole
     return frozendict({name: value for name, value in whole.items() if name in wanted})
+
+
+def _changing(ensured: Ensured, behind: str, *, brought: bool) -> Seen:
+    """It would change; what it finds of a text is another where an earlier step changes that."""
+    if not behind or (ensured.before and CONTENT not in ensured.before):
+        return Seen(Effect.change, "", ensured, ensured, brought)
+    why = f"the text that it finds is not shown: {behind} changes that before"
+    return Seen(Effect.change, why, ensured, ensured, brought, behind=behind)
+
+
+def _again(probe: Probe, whole: State, ensured: Ensured) -> Ensured:
+    """What would be told of it after an earlier step has seen to it."""
+    before = _part(whole, ensured.after)
+    tell = getattr(probe.resource, "again", None)
+    return evolve(ensured, before=before) if tell is None or not before else tell(before, ensured.after)
 
 
 def _unseen(whole: State, wanted: State) -> list[str]:

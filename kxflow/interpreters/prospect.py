@@ -14,7 +14,7 @@ from kxflow.interpreters.question import can_be_asked
 from kxflow.values.action import Command
 from kxflow.values.plan import Effect, Planned
 from kxflow.values.result import ABSENT, Change
-from kxflow.values.state import Ensured, State, change
+from kxflow.values.state import CONTENT, Ensured, State, change
 
 NO_STATE: Final = "it keeps no state"
 AFTERWARDS: Final = "what an after= hook does is left alone"
@@ -33,6 +33,7 @@ class Seen:
         value: The value it has already, or is expected to give; absent where not known.
         unless: Path of an earlier step that may make it another.
         found: The state that undo would go back to, as far as that is known.
+        behind: Kind and path of a step that changes the text of the file before: what that will be is not known.
     """
 
     effect: Effect
@@ -42,6 +43,7 @@ class Seen:
     brought: bool = False
     unless: str = ""
     found: State | None = None
+    behind: str = ""
 
     @property
     def open(self) -> bool:
@@ -128,16 +130,26 @@ def merged(item: Item, entry: Planned) -> Planned:
     entry = evolve(entry, unless=next((each.unless for each in item.seen if each.unless), ""))
     if not changing:
         return evolve(entry, effect=Effect.none, reason=item.seen[-1].reason)
-    shown = None if sensitive else _joined([each.ensured for each in changing])
+    shown = None if sensitive else _joined(changing)
     return evolve(entry, effect=Effect.change, reason=changing[0].reason, change=shown)
 
 
-def _joined(ensured: Sequence[Ensured | None]) -> Change | None:
-    parts = [change(each.before, each.after) for each in ensured if each is not None and each.before is not None]
+def _joined(changing: Sequence[Seen]) -> Change | None:
+    ensured = [_sure(each.ensured) if each.behind else each.ensured for each in changing if each.ensured is not None]
+    parts = [change(each.before, each.after) for each in ensured if each.before is not None]
     if not parts:
         return None
     columns = zip(*((each.before, each.after, each.diff) for each in parts), strict=True)
     return Change(*("\n".join(filter(None, texts)) for texts in columns))
+
+
+def _sure(ensured: Ensured) -> Ensured:
+    """Without the text of the file, which is another once earlier steps have changed it; without one, there is none."""
+    return Ensured(_bare(ensured.before) if ensured.before else None, _bare(ensured.after))
+
+
+def _bare(its: State) -> State:
+    return State({name: value for name, value in its.items() if name != CONTENT})
 
 
 def undo(item: Item) -> str:

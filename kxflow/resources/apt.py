@@ -22,12 +22,26 @@ kx_get() {
     -o Dpkg::Options::=--force-confold "$@" </dev/null 2>"$kx_tmp/said"; do
     if [ $kx_i -ge $kx_wait ] || ! grep -q "$kx_locked" "$kx_tmp/said"; then
       cat "$kx_tmp/said" >&2
+      kx_why >&2
       return 1
     fi
     sleep 1
     kx_i=$((kx_i+1))
   done
   cat "$kx_tmp/said" >&2
+}
+# Which package it was, and the last words of its script: of these apt-get itself says nothing.
+kx_why() {
+  grep -q '^E: Sub-process .*dpkg' "$kx_tmp/said" || return 0
+  tail -n 200 /var/log/apt/term.log 2>/dev/null | tr -d '\r' | awk '
+    /^Log started/ { why = "" }
+    why == "" && /^dpkg: error processing/ {
+      why = $5 ": " ; words = last
+      if (words ~ /^(Setting up|Preparing to|Unpacking|Removing|Purging) /) words = ""
+      getline; sub(/^ */, ""); why = why $0 (words == "" ? "" : ": " words)
+    }
+    { last = $0 }
+    END { if (why != "") print why }'
 }
 # The folder of unfinished downloads is touched by every update, also where there is nothing new.
 kx_fresh() {

@@ -26,6 +26,7 @@ ToolName: TypeAlias = Literal["docker", "podman"]
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 _IMAGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./:@-]{0,500}")
 _PORT: Final = re.compile(r"[0-9A-Za-z.:\[\]-]*[0-9](/(tcp|udp|sctp))?")
+_LAST_PORT: Final = 65535
 _ENV: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _RESTART: Final = re.compile(r"no|always|unless-stopped|on-failure(:[0-9]{1,9})?")
 
@@ -279,7 +280,16 @@ def _port(what: str, port: str | int) -> str:
     told = f"{port}:{port}" if isinstance(port, int) else port
     if isinstance(port, bool) or not isinstance(told, str) or not _PORT.fullmatch(told):
         raise InvalidError(f"{what}: port {port!r} cannot be one", 'write it as "8080:80"')
+    if any(not 1 <= int(each) <= _LAST_PORT for each in _numbers(told)):
+        raise InvalidError(f"{what}: port {port!r} cannot be one", f"a port is a number from 1 to {_LAST_PORT}")
     return told
+
+
+def _numbers(port: str) -> list[str]:
+    """Of the host, where it is given, and of the container: both may be ranges, and an address may stand before."""
+    address, _, inside = port.partition("/")[0].rpartition(":")
+    outside = address.rpartition(":")[2]
+    return [each for part in (outside, inside) for each in part.split("-") if each.isdecimal()]
 
 
 def _text(what: str, where: str, value: Any) -> str:

@@ -133,6 +133,14 @@ kx_say type file
             return Ensured(before, after)
         return Ensured(before, after.set(_BACKUP, "made"))
 
+    def again(self, before: State, after: State) -> Ensured:
+        """What is told where an earlier step of a plan leaves the file so: that one's backup is of other content."""
+        before, after = (State({k: v for k, v in each.items() if k != _BACKUP}) for each in (before, after))
+        if self.backup and "sha256" in after and before.get("sha256") not in (None, after["sha256"]):
+            content = {CONTENT: before[CONTENT]} if CONTENT in before else {}
+            before = State({**{k: v for k, v in before.items() if k != CONTENT}, _BACKUP: "none", **content})
+        return self.told(before, after)
+
 
 _KEEP: Final = """\
 kx_real %(where)s

@@ -58,7 +58,7 @@ class Link:
     def needs(self, wanted: State) -> Iterator[Need]:
         """A folder to be in."""
         if wanted:
-            yield needs.room(self.path)
+            yield needs.room(self.path, follow=False)
 
     def back(self, before: State) -> Command[Ensured] | None:
         """What was there: nothing, another link, or a file as far as its content is known."""

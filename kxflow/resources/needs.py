@@ -23,11 +23,12 @@ def any_of(*tests: str) -> str:
     return " || ".join(f"{{ {each}; }}" for each in tests)
 
 
-def room(path: str) -> Need:
-    """The folder of a file or link that is to be made; where something is there already, that is in one."""
-    folder = parent_of(path)
-    test = any_of(f"[ -e {sh(path)} ]", f"[ -h {sh(path)} ]", f"[ -d {sh(folder)} ]")
-    return Need(test, f"there is no folder {folder}: {_MAKE}", (folder,))
+def room(path: str, *, follow: bool = True) -> Need:
+    """The folder of a file that is to be made, or of what a link there leads to; what is there already is in one."""
+    folder, where = parent_of(path), sh(path)
+    real = f"kx_real {where}" if follow else f"real={where}"
+    test = f'[ -e {where} ] || {{ {real}; kx_x=${{real%/*}}; kx_dir "${{kx_x:-/}}" 2>&1; }}'
+    return Need(test, f"there is no folder {folder}: {_MAKE}", (folder,), says=True, place=path)
 
 
 def text_file(path: str, *, create: bool) -> Iterator[Need]:

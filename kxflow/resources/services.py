@@ -73,14 +73,16 @@ class Service:
 
     def needs(self, wanted: State) -> Iterator[Need]:
         """That it is there."""
-        name = sh(self.name)
-        places = (f"/etc/init.d/{self.name}", *(f"{each}/systemd" for each in ("/etc", "/lib", "/run", "/usr")))
-        yield Need(
-            f"{words(self.init)}kx_there {name}",
-            f"there is no service {self.name}: install what brings it in an earlier step",
-            places,
-            (("service", re.sub("@.*", "@", self.name).removesuffix(".service")),),
-        )
+        there = f"{words(self.init)}kx_there {sh(self.name)}"
+        script = f"/etc/init.d/{self.name}"
+        units = tuple(f"{each}/systemd" for each in ("/etc", "/lib", "/run", "/usr"))
+        things = (("service", re.sub("@.*", "@", self.name).removesuffix(".service")),)
+        if self.init in (None, "systemd"):
+            yield Need(there, _none(self.name), (script, *units), things)
+        if self.init is None:  # where systemd does not run, a unit is none
+            yield Need(f"[ -d /run/systemd/system ] || {{ {there}; }}", _none(self.name), (script,), things)
+        elif self.init != "systemd":
+            yield Need(there, _none(self.name), (script,), things)
 
     def back(self, before: State) -> Command[Ensured] | None:
         """As it was, where that is something that can be brought about; where it was not there, nothing was done."""

@@ -119,20 +119,28 @@ cd -- {where} || exit 1
 
     def choose(self, before: State) -> Command[Any]:
         """What is to be done and sent, from what was found."""
-        listing = before.get(CONTENT, "")
-        if "\n!\n" in f"\n{listing}":
-            return self._failed(f"not all can be read below {self.path}")
-        try:
-            plan = plan_of(trees.read(listing), self._here, wipe=self.delete)
-        except (ValueError, LookupError):
-            return self._failed(f"{self.path}: its list cannot be read")
+        plan = self._plan(before)
         if plan.refused:
-            return self._failed(f"{self.path}: {plan.refused}")
+            return self._failed(plan.refused)
         made = evolve(command(self._text(plan)), probe=self._asked)
         if not plan.files:
             return made
         parcel = Parcel(self.source, plan.files)
         return evolve(made, upload=Upload(parcel, self.path, parcel.size))
+
+    def refuses(self, before: State) -> str:
+        """Why it cannot be brought about from what was found; empty where it can."""
+        return self._plan(before).refused
+
+    def _plan(self, before: State) -> Plan:
+        listing = before.get(CONTENT, "")
+        if "\n!\n" in f"\n{listing}":
+            return Plan(refused=f"not all can be read below {self.path}")
+        try:
+            plan = plan_of(trees.read(listing), self._here, wipe=self.delete)
+        except (ValueError, LookupError):
+            return Plan(refused=f"{self.path}: its list cannot be read")
+        return evolve(plan, refused=f"{self.path}: {plan.refused}") if plan.refused else plan
 
     def _failed(self, what: str) -> Command[Any]:
         return evolve(command(f"kx_no {sh(what)}"), probe=self._asked)

@@ -81,7 +81,9 @@ class Sysctl:
         return line.partition("=")[0].strip(" \t-") in (self.name, self.path)
 
     def needs(self, wanted: State) -> Iterator[Need]:
-        """That the kernel has it, where its own value is seen to."""
+        """That the kernel has it, where its own value is seen to, and a place for its line."""
+        if wanted.get("persistent"):
+            yield needs.room(self.file)
         if "value" in wanted:
             yield needs.program("sysctl", "procps")
             live = f"/proc/sys/{self.path}"

@@ -12,12 +12,13 @@ always the old or the new one, never a mix. What is there and no file is refused
 kx_open PATH            a temporary file beside the target into kx_up: fill it, then kx_put takes it as the content
 kx_own PATH MODE OWNER GROUP
 owner and mode of what is there, where not empty
-kx_chown OPTION… OWNER:GROUP PATH…
+kx_chown OPTION… -- OWNER:GROUP PATH…
 chown, that says what to do about an owner or group that there is not
 kx_dir PATH [WHAT_TO_DO]
 fails where a path leads to no folder, and says so
 kx_need TOOL PACKAGE    ends where a program is missing, and says which package has it
-kx_no TEXT              say why it cannot be done, and end with 1
+kx_words TEXT           it in one line, newlines escaped
+kx_no TEXT              say why it cannot be done, in one line, and end with 1
 
 They use kx_x, kx_z, kx_k, kx_t, kx_m, kx_o and kx_p for themselves: what is kept in these over a word is lost.
 """
@@ -29,7 +30,21 @@ from typing import Final
 from kxflow.shell.preamble import dense
 
 _TEXT: Final = r"""
-kx_no() { printf '%s\n' "$1" >&2; exit 1; }
+kx_flat() {
+  kx_x=$1 kx_z=
+  while :; do
+    case $kx_x in
+      *"
+"*) kx_z=$kx_z${kx_x%%"
+"*}'\n' kx_x=${kx_x#*"
+"} ;;
+      *) break ;;
+    esac
+  done
+  kx_x=$kx_z$kx_x
+}
+kx_words() { kx_flat "$1"; printf '%s\n' "$kx_x"; }
+kx_no() { kx_words "$1" >&2; exit 1; }
 kx_need() {
   command -v "$1" >/dev/null 2>&1 ||
     kx_no "there is no $1 on this host: install the package $2 in an earlier step"
@@ -38,7 +53,7 @@ kx_dir() {
   [ -d "$1" ] && return
   if [ -e "$1" ]; then kx_x="$1 is there and no folder"
   else kx_x="there is no folder $1: ${2:-make it in an earlier step}"; fi
-  printf '%s\n' "$kx_x" >&2
+  kx_words "$kx_x" >&2
   return 1
 }
 kx_say() {
@@ -51,19 +66,11 @@ kx_say() {
           *) break ;;
         esac
       done
-      kx_x=$kx_z$kx_x kx_z=
+      kx_x=$kx_z$kx_x
       ;;
   esac
-  while :; do
-    case $kx_x in
-      *"
-"*) kx_z=$kx_z${kx_x%%"
-"*}'\n' kx_x=${kx_x#*"
-"} ;;
-      *) break ;;
-    esac
-  done
-  printf '%s %s\n' "$1" "$kx_z$kx_x"
+  kx_flat "$kx_x"
+  printf '%s %s\n' "$1" "$kx_x"
 }
 
 kx_say_all() { printf '%s ' "$1"; sed -e 's/\\/\\\\/g' -e 's/$/\\n/' | tr -d '\n'; printf '\n'; }
@@ -106,7 +113,16 @@ kx_real() {
 
 kx_chown() {
   kx_x=$(LC_ALL=C chown "$@" 2>&1) && return
-  case $kx_x in *'invalid '[ug]* | *'unknown '[ug]* | *'illegal '[ug]*) kx_x="$kx_x: make it in an earlier step" ;; esac
+  case $kx_x in
+    *'invalid '[ug]* | *'unknown '[ug]* | *'illegal '[ug]*)
+      while [ "$1" != -- ]; do shift; done
+      case $kx_x in
+        *'d group'* | *'n group'* | *'l group'*) kx_x="group ${2#*:}" ;;
+        *) kx_x="user ${2%%:*}" ;;
+      esac
+      kx_x="there is no $kx_x: make it in an earlier step"
+      ;;
+  esac
   printf '%s\n' "$kx_x" >&2
   return 1
 }
@@ -145,6 +161,7 @@ kx_take() {
   kx_stat "$kx_up"
   if [ "$size" = "$2" ]; then return; fi
   [ $kx_r = 0 ] && exit 1
+  kx_words "cannot write $3" >&2
   kx_w e "$1" ran 1
   kx_h=halt
 }

@@ -23,6 +23,18 @@ FAILS: dict[str, tuple[Make, str]] = {
     "line of no file": (lambda at: line(at / "gone", "x"), "there is no file {at}/gone: create=True makes it"),
     "block of no file": (lambda at: block(at / "gone", "x"), "there is no file {at}/gone: create=True makes it"),
     "replace in no file": (lambda at: replace(at / "gone", "a", "b"), "there is no file {at}/gone"),
+    "replace in no file with a newline": (
+        lambda at: replace(at / "go\nne", "a", "b"),
+        r"there is no file {at}/go\nne: make it in an earlier step",
+    ),
+    "file in no folder with a newline": (
+        lambda at: file(at / "go\nne" / "x", content="x"),
+        r"there is no folder {at}/go\nne: make it in an earlier step",
+    ),
+    "line of no file with a newline": (
+        lambda at: line(at / "go\nne", "x"),
+        r"there is no file {at}/go\nne: create=True makes it",
+    ),
     "replace without an end": (
         lambda at: replace(at / "text", "a", "aa"),
         "{at}/text: what it would be replaced by would be replaced again, without an end",
@@ -93,8 +105,7 @@ def test_what_would_fail_is_said_and_fails(what: str, at: Path) -> None:
     (result,) = kx.report_of(kx.run(pipeline, ON_A))
     assert result.status is kx.Status.Failed
     assert result.error is not None
-    if not what.startswith("file of"):  # chown says that in its own words
-        assert why.format(at=at)[:40] in result.error.what
+    assert why.format(at=at)[:40] in result.error.what
     assert sorted(at.rglob("*")) == before
 
 

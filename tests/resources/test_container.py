@@ -334,6 +334,10 @@ def test_contradictions_are_refused_at_once() -> None:
                 {"env": {"A": kx.Secret("x\ny")}},
                 {"env": {"A": 1}},
                 {"tool": "lxc"},
+                {"ports": ["99999:1"]},
+                {"ports": ["1:65536/udp"]},
+                {"ports": [0]},
+                {"ports": ["127.0.0.1:8000-70000:80-90"]},
                 {"state": "gone"},
                 {"state": "absent"},
             )

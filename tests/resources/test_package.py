@@ -462,9 +462,12 @@ def test_what_scripts_made_goes_where_the_installation_failed(box: Box, debs: Pa
 
 def test_a_package_that_is_half_there_is_seen_through(box: Box, debs: Path) -> None:
     """One whose script failed is no installed one; the next run mends it."""
-    deb(debs, "kxhalf", Postinst="test -e /srv/let")
+    deb(debs, "kxhalf", Postinst="echo not let >&2; test -e /srv/let")
     index(debs)
-    assert "dpkg returned an error code" in failure(ran(box.cluster, package("kxhalf")))
+    words = failure(ran(box.cluster, package("kxhalf")))
+    assert "dpkg returned an error code" in words
+    assert "kxhalf: installed kxhalf package post-installation script" in words
+    assert ": not let (" in words
     assert installed(box) == "kxhalf 1.0 half-configured\n"
     box.path("/srv/let").touch()
     mended = done(box.cluster, package("kxhalf"))

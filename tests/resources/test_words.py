@@ -36,15 +36,18 @@ TOOLS: dict[str, tuple[str, Callable[[], kx.Step[Any]]]] = {
     "visudo": ("sudo", lambda: r.sudoers("a", "a ALL=(ALL) ALL")),
 }
 CASES: list[tuple[Callable[[], kx.Step[Any]], str]] = [
-    (lambda: r.file("/srv/new", content="", owner="nobody2"), f"chown: invalid user: 'nobody2': {_LATER}; cannot set"),
+    (lambda: r.file("/srv/new", content="", owner="nobody2"), f"there is no user nobody2: {_LATER}; cannot set"),
     (
         lambda: r.file("/srv/new", content="", group="nobody2"),
-        f"chown: invalid group: ':nobody2': {_LATER}; cannot set",
+        f"there is no group nobody2: {_LATER}; cannot set",
     ),
-    (lambda: r.directory("/srv/new", owner="nobody2"), f"'nobody2': {_LATER}; cannot set owner and mode of /srv/new"),
+    (
+        lambda: r.directory("/srv/new", owner="nobody2"),
+        f"there is no user nobody2: {_LATER}; cannot set owner and mode of /srv/new",
+    ),
     (
         lambda: r.sync("/srv/new2", _TREE, owner="nobody2"),
-        f"'nobody2': {_LATER}; cannot write below",
+        f"there is no user nobody2: {_LATER}; cannot write below",
     ),
     (lambda: r.file("/srv/no/a", content=""), f"there is no folder /srv/no: {_LATER}"),
     (lambda: r.file("/srv/file/a", content=""), "/srv/file is there and no folder"),
@@ -54,6 +57,9 @@ CASES: list[tuple[Callable[[], kx.Step[Any]], str]] = [
     (lambda: r.git("/srv/file/a", "/srv/app.git", "main"), "/srv/file is there and no folder"),
     (lambda: r.sync("/srv/file/a", _TREE), "/srv/file is there and no folder"),
     (lambda: r.replace("/srv/no", "a", "b"), f"there is no file /srv/no: {_LATER}"),
+    (lambda: r.replace("/srv/-f\nx", "a", "b"), rf"there is no file /srv/-f\nx: {_LATER}"),
+    (lambda: r.file("/srv/-f\nx/y", content=""), rf"there is no folder /srv/-f\nx: {_LATER}"),
+    (lambda: r.file("/srv/tight/f", content="x" * 100_000), "No space left on device; cannot write /srv/tight/f"),
     (lambda: r.mount("/srv/link", "tmpfs", fstype="tmpfs"), "/srv/link is a link that leads nowhere"),
     (lambda: r.user("ann", group="nobody2"), f"there is no group nobody2: {_LATER}"),
     (lambda: r.user("ann", groups=["adm", "nobody2"]), f"there is no group nobody2: {_LATER}"),
@@ -82,6 +88,7 @@ def host() -> Iterator[Box]:
         need_program(each)
     with laid() as box:
         box.sh(_PLACE)
+        box.sh("mkdir /srv/tight; mount -t tmpfs -o size=16k none /srv/tight")
         yield box
 
 
