@@ -33,6 +33,7 @@ def _not_again() -> Any:
 
 
 def together(before: Sequence[Outcome], now: Sequence[Outcome]) -> list[Outcome]:
-    """What was measured before, where it was not measured again; and now."""
+    """What was measured before, where it was not measured again; and now. By workload and number, as slopes need it."""
     again = {each.case.label for each in now}
-    return [*(each for each in before if each.case.label not in again), *now]
+    kept = [each for each in before if each.case.label not in again]
+    return sorted([*kept, *now], key=lambda each: (each.case.workload, each.case.number))

@@ -88,10 +88,10 @@ def test_round_trips_are_what_distance_costs() -> None:
 
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:
-    """A run in parts is as one: what was measured again replaces what was before."""
+    """A run in parts is as one, in one order: what was measured again replaces what was before."""
     first = measured("wan connect only", {"floor": 1.0})
     path = tmp_path / "results.json"
     path.write_text(json.dumps(data([first, measured("echo20 25 hosts", {"floor": 2.0})], {})))
     whole = together(read(path), [measured("echo20 25 hosts", {"floor": 3.0})])
-    assert table(whole) == table([first, measured("echo20 25 hosts", {"floor": 3.0})])
+    assert table(whole) == table([measured("echo20 25 hosts", {"floor": 3.0}), first])
     assert read(tmp_path / "none") == []
