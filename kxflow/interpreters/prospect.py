@@ -72,13 +72,17 @@ class Item:
     unless: str = ""
 
     @property
+    def effects(self) -> list[Effect]:
+        """Of each command; unknown where the host cannot be asked, or was not."""
+        seen = iter(self.seen)
+        return [next(seen).effect if can_be_asked(each) and self.seen else Effect.unknown for each in self.commands]
+
+    @property
     def acts(self) -> bool:
         """It would change something on its host, or may."""
         if not isinstance(self.what, Do):
             return isinstance(self.what, str)
-        seen = iter(self.seen)
-        asked = [next(seen).effect if can_be_asked(each) and self.seen else None for each in self.commands]
-        pairs = zip(self.commands, asked, strict=True)
+        pairs = zip(self.commands, self.effects, strict=True)
         return any(effect not in (Effect.none, Effect.fail) and not each.readonly for each, effect in pairs)
 
     @property
@@ -96,11 +100,9 @@ def unforeseen(item: Item) -> str | None:
     """
     if isinstance(item.what, str):
         return ""
-    seen = iter(item.seen)
-    effects = [next(seen).effect if can_be_asked(each) and item.seen else Effect.unknown for each in item.commands]
     texts = [
         str(each)
-        for each, effect in zip(item.commands, effects, strict=True)
+        for each, effect in zip(item.commands, item.effects, strict=True)
         if effect is not Effect.none and each.probe is None and not each.readonly and each.text != ":"
     ]
     return "\n".join(texts) if texts else None
