@@ -7,6 +7,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -77,7 +78,7 @@ class SshConnector:
         self._sleep, self._rng, self._session_wait = sleep, rng, session_wait
         self._keys = Keys()
         self._pins: dict[tuple[str, int, str | None], bytes] = {}
-        self._books: Recent[tuple[object, hostkeys.Book]] = Recent()
+        self._books: Recent[hostkeys.Book] = Recent()
         self._jumps: dict[tuple[Target, ...], asyncio.Task[asyncssh.SSHClientConnection]] = {}
 
     async def connect(self, host: Host, cluster: Cluster) -> SshLink:
@@ -208,12 +209,7 @@ class SshConnector:
 
     async def _book(self, files: tuple[str, ...]) -> hostkeys.Book:
         """The files, read again only when they changed: with many hosts that is once."""
-
-        def look(held: tuple[object, hostkeys.Book] | None) -> tuple[object, hostkeys.Book]:
-            stamp = hostkeys.stamp(files)
-            return held if held is not None and held[0] == stamp else (stamp, hostkeys.read(files))
-
-        return (await self._books.of(files, look))[1]
+        return await self._books.of(files, partial(hostkeys.stamp, files), partial(hostkeys.read, files))
 
     async def _remember(self, target: Target, login: Login, conn: asyncssh.SSHClientConnection) -> None:
         key = conn.get_server_host_key()

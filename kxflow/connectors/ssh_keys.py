@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -38,7 +39,7 @@ class Loaded:
 class Keys:
     """Reads each key file once, also when many hosts are logged in to with it: opening one costs 0.1 s and more."""
 
-    _read: Recent[tuple[tuple[int, ...], Loaded]] = field(factory=Recent, init=False)
+    _read: Recent[Loaded] = field(factory=Recent, init=False)
 
     async def of(self, target: Target, agent: asyncssh.SSHAgentClient | None) -> list[asyncssh.SSHKeyPair]:
         """The keys to offer, in order: those of named files, the agent's; of the usual files, where none are named.
@@ -91,15 +92,13 @@ class Keys:
 
     async def _load(self, path: str, target: Target) -> Loaded:
         passphrase, cert_files = target.ssh.passphrase, target.cert_files
+        read = partial(_read_key, path, passphrase, cert_files)
+        return await self._read.of((path, passphrase, cert_files), partial(_stamp, path), read)
 
-        def look(held: tuple[tuple[int, ...], Loaded] | None) -> tuple[tuple[int, ...], Loaded]:
-            state = Path(path).stat()
-            stamp = (state.st_ino, state.st_size, state.st_mtime_ns)
-            if held is not None and held[0] == stamp:
-                return held
-            return stamp, _read_key(path, passphrase, cert_files)
 
-        return (await self._read.of((path, passphrase, cert_files), look))[1]
+def _stamp(path: str) -> tuple[int, ...]:
+    state = Path(path).stat()
+    return (state.st_ino, state.st_size, state.st_mtime_ns)
 
 
 def _read_key(path: str, passphrase: Secret | None, cert_files: Sequence[str]) -> Loaded:
